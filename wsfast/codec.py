@@ -1,0 +1,55 @@
+"""Which implementation runs: the C extension where it is built, else the pure-Python twin.
+
+``WSFAST_BACKEND`` unset takes C and falls back only when the extension is absent; ``c`` demands it;
+``c-<isa>`` demands it with one set of kernels; ``python`` takes the twin. An extension that is
+there but does not load is an error, never a silent slow path.
+"""
+
+import os
+
+_wish = os.environ.get("WSFAST_BACKEND", "")
+
+if _wish == "python":
+    import wsfast._codec_py as _impl
+elif _wish in ("", "c") or _wish.startswith("c-"):
+    try:
+        import wsfast._codec_c as _impl  # type: ignore[no-redef]
+    except ModuleNotFoundError as exc:
+        if _wish or exc.name != "wsfast._codec_c":
+            raise
+        import wsfast._codec_py as _impl  # type: ignore[no-redef]
+    else:
+        if _wish.startswith("c-"):
+            _impl._select(_wish[2:])
+else:
+    raise ImportError(f"WSFAST_BACKEND={_wish!r}: expected c, python or c-<isa>")
+
+mask = _impl.mask
+mask_inplace = _impl.mask_inplace
+utf8_valid = _impl.utf8_valid
+Utf8Validator = _impl.Utf8Validator
+Utf8Decoder = _impl.Utf8Decoder
+parse_header = _impl.parse_header
+build_header = _impl.build_header
+scan = _impl.scan
+FrameDecoder = _impl.FrameDecoder
+MessageDecoder = _impl.MessageDecoder
+FrameEncoder = _impl.FrameEncoder
+
+
+def backend() -> str:
+    """The implementation in use: ``"c-avx2"``, ``"c-scalar"``, …, or ``"python"``."""
+    return _impl.backend()
+
+
+def build_info() -> dict[str, object]:
+    """How the C extension was built: ``{"ok": bool, "reason": str | None}``.
+
+    ``reason`` says why an optional build failed or was not tried; pip hides build warnings, so
+    setup.py leaves it in the package. ``ok`` is None in a checkout that was never built.
+    """
+    try:
+        from wsfast._build_info import INFO  # type: ignore[import-not-found, unused-ignore]
+    except ModuleNotFoundError:
+        return {"ok": None, "reason": "not built: run `make build`"}
+    return dict(INFO)
