@@ -114,7 +114,7 @@ class _FrameReader:
         try:
             fields = read_header(buf, base, self.policy)
             if fields is not None:
-                self._admit(buf, base, *fields)
+                self._admit(buf[base], *fields)
         except RemoteProtocolError as exc:
             raise RemoteProtocolError(exc.name, self.offset + exc.offset) from None
         if fields is None or len(buf) - base < fields[-1]:
@@ -128,7 +128,7 @@ class _FrameReader:
         self.payload_offset = self.stream
         return pos + used
 
-    def _admit(self, buf, base, opcode, fin, rsv, masked, length, size):
+    def _admit(self, first, opcode, fin, rsv, masked, length, size):
         """Limits, then the order of fragments: what needs more than one header to judge."""
         limits = self.limits
         control = opcode >= 8
@@ -144,7 +144,7 @@ class _FrameReader:
         fault = self._order_fault(opcode)
         self.held_fault = None
         if late:
-            self.held_fault = form_fault(buf[base], buf[base + 1], self.policy.rsv) or fault
+            self.held_fault = form_fault(first, length, self.policy.rsv) or fault
         elif fault is not None:
             raise RemoteProtocolError(*fault)
 

@@ -199,7 +199,7 @@ RSV1 = 4
 _OPCODES = {int(opcode): opcode for opcode in Opcode}
 
 
-def form_fault(first: int, second: int | None, rsv: int) -> tuple[str, int] | None:
+def form_fault(first: int, length: int, rsv: int) -> tuple[str, int] | None:
     """What ``Policy.check`` may put off: RSV bits, control FIN, control length. (name, byte)."""
     opcode = first & 0x0F
     allowed = rsv if opcode in (Opcode.TEXT, Opcode.BINARY) else 0
@@ -208,7 +208,7 @@ def form_fault(first: int, second: int | None, rsv: int) -> tuple[str, int] | No
     if opcode >= 8:
         if not first & 0x80:
             return "control_fragmented", 0
-        if second is not None and second & 0x7F > MAX_CONTROL:
+        if length > MAX_CONTROL:
             return "control_too_long", 1
     return None
 
@@ -228,7 +228,7 @@ def read_header(buf: bytes | memoryview, pos: int, policy: Policy) -> tuple | No
     if opcode is None:
         raise RemoteProtocolError("invalid_opcode", 0)
     if policy.check == "header":
-        fault = form_fault(first, second, policy.rsv)
+        fault = form_fault(first, (second or 0) & 0x7F, policy.rsv)
         if fault is not None:
             raise RemoteProtocolError(*fault)
     if second is None:
@@ -342,7 +342,7 @@ def _scan_one(view: memoryview, pos: int, policy: Policy, bound: int | None) -> 
         raise RemoteProtocolError("frame_too_big", 1)
     if len(view) - pos < size + length:
         return None
-    fault = form_fault(view[pos], view[pos + 1], policy.rsv)
+    fault = form_fault(view[pos], length, policy.rsv)
     if fault is not None:  # only check="payload" comes this far with one
         raise RemoteProtocolError(*fault)
     start = pos + size

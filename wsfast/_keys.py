@@ -37,7 +37,12 @@ class KeyPool:
             return self._block[start : start + 4]
 
 
+def after_fork(forget):
+    """Have ``forget`` called in every forked child."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+        os.register_at_fork(after_in_child=forget)
+
+
 _pool = KeyPool()
 next_key = _pool.next_key
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_pool.forget)
+after_fork(_pool.forget)

@@ -1,0 +1,76 @@
+"""Builds the C extensions; everything else is in pyproject.toml.
+
+``WSFAST_BUILD`` unset: the codec is built if a compiler can, and a failure is kept in the package
+for ``wsfast status``, since pip hides build warnings; ``yes``: a failure is an error; ``no``: pure
+Python.
+"""
+
+import glob
+import os
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+WISH = os.environ.get("WSFAST_BUILD", "")
+CORE = sorted(glob.glob("csrc/*.c"))
+HEADERS = ["wsfast/include/wsf.h", *sorted(glob.glob("csrc/*.h"))]
+MSVC = sys.platform == "win32"
+
+
+def extension(name: str, sources: list[str]) -> Extension:
+    return Extension(
+        f"wsfast.{name}",
+        sources,
+        include_dirs=["wsfast/include", "csrc"],
+        depends=HEADERS,
+        extra_compile_args=["/std:c11"] if MSVC else ["-std=c11", "-O3"],
+        # No lines of Python in the generated C's tracebacks, no unused checks of Cython's own.
+        define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],
+    )
+
+
+def codec() -> list[Extension]:
+    from Cython.Build import cythonize
+
+    modules = [extension(name, [f"wsfast/{name}.pyx", *CORE]) for name in ("_kernels_c", "_codec_c")]
+    return cythonize(modules)
+
+
+def extensions() -> list[Extension]:
+    if WISH == "no" or sys.implementation.name != "cpython":
+        return []
+    found = codec()
+    if not MSVC and os.path.exists("wsfast/cli/_load.c"):  # the load generator is POSIX
+        found.append(extension("cli._load", ["wsfast/cli/_load.c"]))
+    return found
+
+
+class optional_build_ext(build_ext):
+    """Builds what it can and leaves in the package what it could not, and why."""
+
+    def run(self) -> None:
+        info = {"ok": True, "reason": None}
+        try:
+            super().run()
+        except Exception as exc:
+            if WISH == "yes":
+                raise
+            info = {"ok": False, "reason": f"{type(exc).__name__}: {exc}"}
+            self.extensions = []
+        if WISH == "no":
+            info = {"ok": False, "reason": "WSFAST_BUILD=no"}
+        elif not self.extensions and info["ok"]:
+            info = {"ok": False, "reason": f"no C extension for {sys.implementation.name}"}
+        self.leave(info)
+
+    def leave(self, info: dict[str, object]) -> None:
+        root = "wsfast" if self.inplace else os.path.join(self.build_lib, "wsfast")
+        os.makedirs(root, exist_ok=True)
+        with open(os.path.join(root, "_build_info.py"), "w", encoding="utf-8") as file:
+            file.write(f'"""Written by setup.py."""\n\nINFO = {info!r}\n')
+
+
+if WISH not in ("", "yes", "no"):
+    sys.exit(f"WSFAST_BUILD={WISH!r}: expected yes, no, or nothing")
+setup(ext_modules=extensions(), cmdclass={"build_ext": optional_build_ext})

@@ -1,0 +1,691 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True, binding=False, embedsignature=True
+# cython: embedsignature.format=clinic
+"""Layer 2 over the C core: one C call per chunk, payload unmasked straight into the object it ends in.
+
+``_codec_py`` is the same thing in Python; read that for what happens, this for how it is stored.
+"""
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.number cimport PyNumber_Index
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
+from libc.string cimport memcpy
+cimport cython
+
+from wsfast._kernels_c cimport (
+    WSF_CLAIM, WSF_RELEASE, Bytes, acquire, bound, local, mask_bytes, native_policy, read_key, release,
+)
+from wsfast._wsf cimport *
+
+from os import urandom
+
+from wsfast import _kernels_c
+from wsfast._kernels_c import (
+    Utf8Decoder, Utf8Validator, build_header, mask, mask_inplace, parse_header, scan, utf8_valid,
+)
+from wsfast._keys import BLOCK, after_fork
+from wsfast.errors import RemoteProtocolError
+from wsfast.frames import (
+    STRICT_CLIENT, STRICT_SERVER, Close, Frame, Limits, Opcode, Ping, Pong, Role, Text,
+)
+
+cdef extern from "Python.h":
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 maxchar) except NULL
+    int PyUnicode_Resize(PyObject **text, Py_ssize_t length) except -1
+    void *PyUnicode_DATA(object text) noexcept
+    void *text_data "PyUnicode_DATA"(PyObject *text) noexcept
+    bint PyUnicode_CheckExact(object text) noexcept
+    bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
+    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
+    object PyUnicode_DecodeUTF8(const char *p, Py_ssize_t n, const char *errors)
+    bytes PyUnicode_AsUTF8String(object text)
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *p, Py_ssize_t n) except NULL
+    char *bytes_data "PyBytes_AS_STRING"(PyObject *b) noexcept
+    int _PyBytes_Resize(PyObject **b, Py_ssize_t n) except -1
+
+cdef Py_ssize_t FIRST_RESERVE = 64 << 10  # most that is reserved on a declared length alone
+cdef Py_ssize_t RECEIVE_BUFFER = 64 << 10  # what get_buffer() offers when the caller has no wish
+cdef Py_ssize_t LARGEST_RECEIVE_BUFFER = 256 << 10  # beyond, reads go cold in the cache
+
+cdef tuple OPCODES = (
+    Opcode.CONT, Opcode.TEXT, Opcode.BINARY, None, None, None, None, None,
+    Opcode.CLOSE, Opcode.PING, Opcode.PONG,
+)
+
+wsf_init()
+
+
+def backend():
+    """The name of this implementation: ``"c-avx2"``, ``"c-scalar"``, …"""
+    return "c-" + wsf_selected().decode()
+
+
+def _select(isa, /):
+    """Use one set of kernels, for tests; ``ImportError`` where it is missing."""
+    _kernels_c._select(isa)
+    wsf_select(isa.encode())
+
+
+# ---- layer 2: decoders --------------------------------------------------------------------------
+
+cdef class _Decoder:
+    """What both decoders share: one owner at a time, errors as the last item, buffers, EOF.
+
+    ``held`` is the object under construction, a ``bytes`` or an ASCII ``str`` of ``capacity``,
+    that nobody else has seen: payload is unmasked straight into it.
+    """
+
+    cdef wsf_decoder *core
+    cdef wsf_utf8 utf8
+    cdef wsf_limits limits
+    cdef PyObject *held
+    cdef Py_ssize_t size, capacity
+    cdef uint64_t moved, fault
+    cdef object receive
+    cdef readonly object failed
+    cdef uint8_t control[WSF_MAX_CONTROL]
+    cdef uint8_t control_size
+    cdef char busy
+    cdef bint ended, held_is_text, ascii, has_fault, any_close_code, fail_fast, unchecked
+
+    def __cinit__(self):
+        self.core = <wsf_decoder *>PyMem_Malloc(wsf_decoder_size())
+        if self.core == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.core)
+        Py_XDECREF(self.held)
+
+    cdef int set_up(self, object role, object policy, object limits, bint inflates) except -1:
+        cdef wsf_policy rules
+        if role is not Role.SERVER and role is not Role.CLIENT:
+            raise TypeError(f"role must be a Role, not {type(role).__name__}")
+        if policy is None:
+            policy = STRICT_SERVER if role is Role.SERVER else STRICT_CLIENT
+        native_policy(policy, &rules)
+        if limits is None:
+            limits = Limits()
+        if type(limits) is not Limits:
+            raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        self.limits.max_message = bound(limits.max_message)
+        self.limits.max_frame = bound(limits.max_frame)
+        self.limits.max_fragments = bound(limits.max_fragments)
+        wsf_decoder_init(self.core, &rules, &self.limits, inflates)
+        self.any_close_code = rules.any_close_code
+        self.fail_fast = policy.utf8 == "fail_fast"
+        self.unchecked = policy.utf8 == "off"
+        return 0
+
+    def __reduce__(self):
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
+
+    def feed(self, data, /):
+        """Everything the next bytes of the stream complete, in order, as a list.
+
+        If the peer broke a rule the last item is the ``RemoteProtocolError``; from then on, and
+        after a Close frame or ``feed_eof()``, the list is empty. Keeps no reference to ``data``
+        (any flat buffer of bytes). ``RuntimeError`` while another thread is in the decoder.
+        """
+        cdef Bytes chunk
+        if PyBytes_CheckExact(data):
+            return self.guarded(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        acquire(data, &chunk)
+        try:
+            return self.guarded(chunk.p, chunk.n)
+        finally:
+            release(&chunk)
+
+    def feed_eof(self):
+        """The stream has ended: ``[unexpected_eof]`` inside a frame or message, else ``[]``."""
+        return self.guarded(NULL, -1)
+
+    cdef list guarded(self, const uint8_t *p, Py_ssize_t n):
+        if not WSF_CLAIM(&self.busy):
+            raise RuntimeError("decoder is in use by another thread")
+        items = []
+        try:
+            if self.failed is None and not self.ended:
+                if n < 0:
+                    self.end(items)
+                else:
+                    self.consume(p, n, items)
+        except BaseException:
+            self.ended = True  # half a chunk is gone: what follows could not be understood
+            raise
+        finally:
+            WSF_RELEASE(&self.busy)
+        return items
+
+    cdef int end(self, list items) except -1:
+        self.ended = True
+        if wsf_decoder_unfinished(self.core):
+            self.fail(wsf_e_unexpected_eof, wsf_decoder_position(self.core), items)
+        return 0
+
+    cdef int consume(self, const uint8_t *p, size_t n, list items) except -1:
+        cdef wsf_span span
+        cdef size_t pos = 0
+        cdef int found = wsf_decoder_next(self.core, p, n, &pos, &span)
+        while found > 0:
+            if span.frame.opcode >= WSF_CLOSE:
+                self.take_control(&span, items)
+            else:
+                self.take_data(&span, items)
+            if self.failed is not None:
+                return 0
+            found = wsf_decoder_next(self.core, p, n, &pos, &span)
+        if found < 0:
+            self.fail(-found, wsf_decoder_position(self.core), items)
+        return 0
+
+    cdef int fail(self, int error, uint64_t offset, list items) except -1:
+        return self.fail_by(wsf_error_name(error).decode(), offset, items)
+
+    cdef int fail_by(self, str name, uint64_t offset, list items) except -1:
+        self.failed = RemoteProtocolError(name, offset)
+        items.append(self.failed)
+        self.control_size = 0
+        self.drop()
+        return 0
+
+    cdef int take_data(self, wsf_span *span, list items) except -1:
+        raise NotImplementedError
+
+    cdef int take_control(self, wsf_span *span, list items) except -1:
+        cdef uint8_t *end = self.control + self.control_size
+        wsf_mask(end, span.data, span.size, span.frame.key if span.frame.masked else NULL, span.at)
+        self.control_size += <uint8_t>span.size
+        if not span.last:
+            self.moved += span.size
+            return 0
+        cdef uint16_t code
+        cdef size_t fault = 0
+        cdef int status = 1
+        payload = PyBytes_FromStringAndSize(<const char *>self.control, self.control_size)
+        if span.frame.opcode == WSF_CLOSE:
+            status = wsf_close_parse(self.control, self.control_size, self.any_close_code, &code, &fault)
+        self.control_size = 0
+        if status < 0:
+            return self.fail(-status, span.frame.offset + span.frame.size + fault, items)
+        items.append(self.control_item(&span.frame, payload))
+        return 0
+
+    cdef object control_item(self, wsf_frame *frame, object payload):
+        raise NotImplementedError
+
+    cdef int check_text(self, const uint8_t *p, size_t n, uint64_t at, bint final) except -1:
+        """Judge the next piece of a text message as ``Policy.utf8`` says: 1 when it must fail."""
+        cdef size_t bad
+        if self.unchecked:
+            return 0
+        if not self.has_fault:
+            self.has_fault = not wsf_utf8_feed(&self.utf8, p, n, at, &self.fault, &bad)
+            if final and not self.has_fault and self.utf8.held:
+                self.has_fault = True
+                self.fault = self.utf8.lead
+        return self.has_fault and (final or self.fail_fast)
+
+    cdef int begin_text(self) except -1:
+        self.utf8.held = 0
+        self.has_fault = False
+        return 0
+
+    cdef uint8_t *reserve(self, size_t more, uint64_t expected, bint text) except NULL:
+        """Room for ``more`` bytes at the end of ``held``; ``expected`` is the size declared so far.
+
+        Nothing is reserved on a declaration alone beyond 64 KiB; then it grows geometrically.
+        """
+        cdef Py_ssize_t need = self.size + more, capacity
+        if need > self.capacity:
+            capacity = max(2 * self.capacity, FIRST_RESERVE)
+            if <uint64_t>capacity > expected:
+                capacity = expected
+            self.resize(max(need, capacity), text)
+        return self.data() + self.size
+
+    cdef int resize(self, Py_ssize_t capacity, bint text) except -1:
+        if self.held == NULL:
+            self.held = new_text(capacity, 127) if text else new_bytes(NULL, capacity)
+            self.held_is_text = text
+        elif self.held_is_text:
+            PyUnicode_Resize(&self.held, capacity)
+        else:
+            _PyBytes_Resize(&self.held, capacity)
+        self.moved += self.size
+        self.capacity = capacity
+        return 0
+
+    cdef uint8_t *data(self) noexcept:
+        if self.held_is_text:
+            return <uint8_t *>text_data(self.held)
+        return <uint8_t *>bytes_data(self.held)
+
+    cdef object finish(self):
+        """Hand out ``held``, cut to size."""
+        if self.capacity != self.size:
+            self.moved -= self.size  # a shrinking realloc stays where it is
+            self.resize(self.size, self.held_is_text)
+        done = <object>self.held
+        self.drop()
+        return done
+
+    cdef int drop(self) except -1:
+        cdef PyObject *held = self.held
+        self.held = NULL
+        self.size = self.capacity = 0
+        Py_XDECREF(held)
+        return 0
+
+    @property
+    def buffered(self):
+        """Bytes held for what is unfinished."""
+        return wsf_decoder_held(self.core) + self.control_size + self.size
+
+    @property
+    def _moved(self):
+        return self.moved
+
+    def get_buffer(self, hint, /):
+        """A writable view to receive into, for ``asyncio.BufferedProtocol``; 64 to 256 KiB."""
+        size = min(max(PyNumber_Index(hint), RECEIVE_BUFFER), LARGEST_RECEIVE_BUFFER)
+        receive = self.receive
+        if receive is None or len(receive) < size:
+            receive = self.receive = bytearray(size)
+        return memoryview(receive)
+
+    def buffer_updated(self, nbytes, /):
+        """``feed`` of the first ``nbytes`` bytes of the view ``get_buffer`` gave."""
+        receive = self.receive  # keeps it, should something called from here replace it
+        nbytes = PyNumber_Index(nbytes)
+        if receive is None or not 0 <= nbytes <= PyByteArray_GET_SIZE(receive):
+            raise ValueError("more bytes than get_buffer() gave")
+        return self.guarded(<const uint8_t *>PyByteArray_AS_STRING(receive), nbytes)
+
+
+cdef inline const uint8_t *key_of(wsf_span *span) noexcept:
+    return span.frame.key if span.frame.masked else NULL
+
+
+cdef inline uint64_t place_of(wsf_span *span) noexcept:
+    """The position of the span's first byte in the stream."""
+    return span.frame.offset + span.frame.size + span.at
+
+
+@cython.final
+cdef class FrameDecoder(_Decoder):
+    """Bytes in, ``Frame``s out.
+
+    Judges headers, order, limits, text and close payloads as ``policy`` and ``limits`` say
+    (``None``: strict, ``Limits()``); text under an RSV1 that ``policy`` allows is not judged.
+    With ``partial`` the pieces of an unfinished data frame are delivered as they arrive, as
+    frames with ``complete=False``.
+    """
+
+    cdef bint partial, is_text
+
+    def __init__(self, role, *, policy=None, limits=None, partial=False):
+        self.set_up(role, policy, limits, False)
+        self.partial = bool(partial)
+
+    cdef object frame_of(self, wsf_frame *frame, object payload, bint complete):
+        return Frame(OPCODES[frame.opcode], frame.fin, frame.rsv, payload, complete)
+
+    cdef object control_item(self, wsf_frame *frame, object payload):
+        return self.frame_of(frame, payload, True)
+
+    cdef int take_data(self, wsf_span *span, list items) except -1:
+        cdef uint64_t expected = span.size if self.partial else span.frame.length
+        cdef uint8_t *end = self.reserve(span.size, expected, False)
+        mask_bytes(end, span.data, span.size, key_of(span), span.at)
+        self.size += span.size
+        if self.judge(span, end):
+            return self.fail(wsf_e_invalid_utf8, self.fault, items)
+        if span.last or self.partial:
+            items.append(self.frame_of(&span.frame, self.finish(), span.last))
+        else:
+            self.moved += span.size
+        return 0
+
+    cdef int judge(self, wsf_span *span, const uint8_t *p) except -1:
+        if span.frame.opcode != WSF_CONT:  # the first frame of a message
+            if span.at == 0:
+                self.begin_text()
+            self.is_text = span.frame.opcode == WSF_TEXT and not span.frame.rsv & WSF_RSV1
+        if not self.is_text:
+            return 0
+        return self.check_text(p, span.size, place_of(span), span.last and span.frame.fin)
+
+
+@cython.final
+cdef class MessageDecoder(_Decoder):
+    """Bytes in, messages and control frames out.
+
+    ``feed`` returns bare ``str`` (or ``Text`` with ``text="bytes"``) and ``bytes`` messages,
+    ``Ping``, ``Pong``, ``Close`` and, last, at most one ``RemoteProtocolError``. ``policy`` and
+    ``limits`` default to strict and ``Limits()``. ``inflate`` is an object whose
+    ``inflate(data, fin, limit) -> bytes`` undoes the negotiated compression (``deflate.py``).
+    Enforces ``max_message``, ``max_frame`` and ``max_fragments``; the other limits are enforced
+    by ``Connection``, ``deflate`` and ``handshake``.
+    """
+
+    cdef bint as_str
+    cdef object inflate
+
+    def __init__(self, role, *, policy=None, limits=None, text="str", inflate=None):
+        if text not in ("str", "bytes"):
+            raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
+        self.set_up(role, policy, limits, inflate is not None)
+        if text == "str" and self.unchecked:
+            raise ValueError('utf8="off" needs text="bytes": a str is always checked')
+        self.as_str = text == "str"
+        self.inflate = inflate
+
+    cdef object control_item(self, wsf_frame *frame, object payload):
+        if frame.opcode == WSF_PING:
+            return Ping(payload)
+        if frame.opcode == WSF_PONG:
+            return Pong(payload)
+        code = 1005
+        if payload:
+            code = payload[0] << 8 | payload[1]
+        return Close(code, payload[2:].decode())
+
+    cdef int take_data(self, wsf_span *span, list items) except -1:
+        cdef bint final = span.last and span.frame.fin
+        if span.inflate:
+            return self.take_compressed(span, final, items)
+        if final and span.frame.opcode != WSF_CONT and span.at == 0:
+            return self.take_whole(span, items)
+        return self.take_piece(span, span.data, span.size, key_of(span), final, items)
+
+    cdef int take_whole(self, wsf_span *span, list items) except -1:
+        """A message in one piece, the common case: straight into the object delivered."""
+        cdef size_t n = span.size
+        if span.message == WSF_TEXT and self.as_str:
+            return self.take_whole_text(span, items)
+        payload = PyBytes_FromStringAndSize(NULL, n)
+        cdef uint8_t *p = <uint8_t *>PyBytes_AS_STRING(payload)
+        cdef bint ascii = mask_bytes(p, span.data, n, key_of(span), 0)
+        if span.message == WSF_TEXT:
+            self.begin_text()
+            if not ascii and self.check_text(p, n, place_of(span), True):
+                return self.fail(wsf_e_invalid_utf8, self.fault, items)
+            payload = Text(payload)
+        items.append(payload)
+        return 0
+
+    cdef int take_whole_text(self, wsf_span *span, list items) except -1:
+        cdef size_t n = span.size
+        text = PyUnicode_New(n, 127)
+        if n and not mask_bytes(<uint8_t *>PyUnicode_DATA(text), span.data, n, key_of(span), 0):
+            # Not ASCII: what was to be the string is the scratch that is decoded instead.
+            try:
+                text = PyUnicode_DecodeUTF8(<const char *>PyUnicode_DATA(text), n, NULL)
+            except UnicodeDecodeError as exc:
+                return self.fail(wsf_e_invalid_utf8, place_of(span) + <uint64_t>exc.start, items)
+        items.append(text)
+        return 0
+
+    cdef int take_compressed(self, wsf_span *span, bint final, list items) except -1:
+        piece = PyBytes_FromStringAndSize(NULL, span.size)
+        mask_bytes(<uint8_t *>PyBytes_AS_STRING(piece), span.data, span.size, key_of(span), span.at)
+        limit = None
+        if self.limits.max_message != WSF_UNLIMITED:
+            limit = self.limits.max_message - self.size
+        try:
+            piece = self.inflate.inflate(piece, final, limit)
+        except RemoteProtocolError as exc:
+            return self.fail_by(exc.name, span.frame.offset, items)
+        if not PyBytes_CheckExact(piece):
+            raise TypeError(f"inflate() must return bytes, not {type(piece).__name__}")
+        if final and not self.size and span.message == WSF_BINARY:
+            items.append(piece)
+            return 0
+        return self.take_piece(span, <const uint8_t *>PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece),
+                               NULL, final, items)
+
+    cdef int take_piece(self, wsf_span *span, const uint8_t *p, size_t n, const uint8_t *key,
+                        bint final, list items) except -1:
+        cdef bint text = span.message == WSF_TEXT
+        if span.frame.opcode != WSF_CONT and span.at == 0:
+            self.begin_text()
+            self.ascii = True
+        cdef uint64_t expected = self.size + n if span.inflate else self.size + (span.frame.length - span.at)
+        cdef uint8_t *end = self.reserve(n, expected, text and self.as_str)
+        cdef bint ascii = mask_bytes(end, p, n, key, span.at)
+        self.ascii = self.ascii and ascii
+        self.size += n
+        if text and not (ascii and self.utf8.held == 0 and not self.has_fault):
+            if self.check_text(end, n, place_of(span), final):
+                return self.fail(wsf_e_invalid_utf8,
+                                 span.frame.offset if span.inflate else self.fault, items)
+        if final:
+            items.append(self.message(text))
+        else:
+            self.moved += n
+        return 0
+
+    cdef object message(self, bint text):
+        if not text:
+            return self.finish()
+        if not self.as_str:
+            return Text(self.finish())
+        if self.ascii:
+            return self.finish()
+        text_object = PyUnicode_DecodeUTF8(<const char *>self.data(), self.size, NULL)
+        self.moved += self.size
+        self.drop()
+        return text_object
+
+
+# ---- layer 2: encoder ---------------------------------------------------------------------------
+
+@cython.final
+cdef class _KeyPool:
+    """``_keys.KeyPool`` in C: keys cut from blocks of the operating system's random bytes."""
+
+    cdef bytes block
+    cdef Py_ssize_t used
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        """Drop what is left of the block."""
+        with cython.critical_section(self):
+            self.block = b""
+            self.used = 0
+
+    cdef int take(self, uint8_t *key) except -1:
+        with cython.critical_section(self):
+            if self.used >= PyBytes_GET_SIZE(self.block):
+                self.block = urandom(BLOCK)
+                self.used = 0
+            memcpy(key, PyBytes_AS_STRING(self.block) + self.used, 4)
+            self.used += 4
+        return 0
+
+
+cdef _KeyPool pool = _KeyPool()
+after_fork(pool.forget)
+
+
+@cython.final
+cdef class FrameEncoder:
+    """Messages in, frames out, each one ``bytes``.
+
+    A client masks every frame with a fresh key (§5.3) from ``keys()``, by default a pool of the
+    operating system's random bytes. ``deflate`` is an object with ``deflate(data, fin) -> bytes``
+    and ``threshold``, the size in bytes below which ``compress=None`` leaves a message alone.
+    ``LocalProtocolError`` for what the protocol forbids; nothing is changed by a failed call.
+    """
+
+    cdef object keys, deflate
+    cdef wsf_utf8 utf8
+    cdef uint8_t opened
+    cdef bint masks, compressed
+
+    def __init__(self, role, *, keys=None, deflate=None):
+        if role is not Role.SERVER and role is not Role.CLIENT:
+            raise TypeError(f"role must be a Role, not {type(role).__name__}")
+        self.masks = role is Role.CLIENT
+        self.keys = keys
+        self.deflate = deflate
+
+    def text(self, data, *, fin=True, compress=None):
+        """A text frame from a ``str`` or a buffer of UTF-8; with ``fin=False`` a message's start."""
+        return self.data_frame(WSF_TEXT, data, fin, compress)
+
+    def binary(self, data, *, fin=True, compress=None):
+        """A binary frame from any flat buffer of bytes; with ``fin=False`` a message's start."""
+        return self.data_frame(WSF_BINARY, data, fin, compress)
+
+    def continuation(self, data, *, fin=True):
+        """The next frame of the open message; a ``str`` only where that is text."""
+        return self.data_frame(WSF_CONT, data, fin, None)
+
+    cdef object data_frame(self, uint8_t opcode, object data, bint fin, object compress):
+        cdef Bytes payload
+        if (opcode == WSF_CONT) != (self.opened != 0):
+            raise local(wsf_e_expected_continuation if self.opened else wsf_e_unexpected_continuation)
+        cdef bint text = (opcode or self.opened) == WSF_TEXT
+        if text and isinstance(data, str):
+            if PyUnicode_IS_COMPACT_ASCII(data):
+                payload.p = <const uint8_t *>PyUnicode_DATA(data)
+                payload.n = PyUnicode_GET_LENGTH(data)
+                payload.viewed = False
+                return self.send(opcode, text, &payload, fin, compress)
+            data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
+        acquire(data, &payload)
+        try:
+            return self.send(opcode, text, &payload, fin, compress)
+        finally:
+            release(&payload)
+
+    cdef object send(self, uint8_t opcode, bint text, Bytes *payload, bint fin, object compress):
+        cdef uint8_t key[4]
+        cdef wsf_utf8 utf8 = self.utf8
+        self.take_key(key)
+        if opcode != WSF_CONT:
+            utf8.held = 0
+        if text:
+            check_utf8(&utf8, payload, fin)
+        cdef bint squeeze = self.compressed if opcode == WSF_CONT else self.wants_deflate(payload.n, compress)
+        if squeeze:
+            squeezed = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
+            frame = self.squeezed_frame(opcode, squeezed, fin, key)
+        else:
+            frame = self.frame(opcode, payload.p, payload.n, fin, 0, key)
+        if fin:
+            self.opened = 0
+        elif opcode != WSF_CONT:
+            self.opened = opcode
+            self.compressed = squeeze
+        self.utf8 = utf8
+        return frame
+
+    cdef bint wants_deflate(self, Py_ssize_t n, object compress) except -1:
+        if self.deflate is None or (compress is not None and not compress):
+            return False
+        return bool(compress) or n >= self.deflate.threshold
+
+    cdef object squeezed_frame(self, uint8_t opcode, object data, bint fin, const uint8_t *key):
+        cdef Bytes payload
+        acquire(data, &payload)
+        try:
+            return self.frame(opcode, payload.p, payload.n, fin, 0 if opcode == WSF_CONT else WSF_RSV1, key)
+        finally:
+            release(&payload)
+
+    def ping(self, data=b""):
+        """A Ping frame; at most 125 bytes."""
+        return self.control(WSF_PING, data)
+
+    def pong(self, data=b""):
+        """A Pong frame; at most 125 bytes."""
+        return self.control(WSF_PONG, data)
+
+    def close(self, code=1000, reason=""):
+        """A Close frame; ``code`` 1005 without a reason is the empty one."""
+        number = PyNumber_Index(code)
+        if not isinstance(reason, str):
+            raise TypeError(f"reason must be a str, not {type(reason).__name__}")
+        text = PyUnicode_AsUTF8String(reason)
+        if number == 1005 and not text:
+            return self.control(WSF_CLOSE, b"")
+        if not 0 <= number < 1 << 16 or not wsf_close_code_allowed(number):
+            raise local(wsf_e_close_code)
+        return self.control(WSF_CLOSE, number.to_bytes(2, "big") + text)
+
+    cdef object control(self, uint8_t opcode, object data):
+        cdef Bytes payload
+        cdef uint8_t key[4]
+        acquire(data, &payload)
+        try:
+            if payload.n > WSF_MAX_CONTROL:
+                raise local(wsf_e_control_too_long)
+            self.take_key(key)
+            return self.frame(opcode, payload.p, payload.n, True, 0, key)
+        finally:
+            release(&payload)
+
+    def parts(self, data, /):
+        """``(header, data)`` of a binary frame, for transports that keep the two apart.
+
+        ``data`` must be ``bytes`` and is not copied; a client cannot (``mask_required``).
+        """
+        cdef uint8_t header[WSF_MAX_HEADER]
+        if not PyBytes_CheckExact(data):
+            raise TypeError(f"parts() needs bytes, not {type(data).__name__}")
+        if self.masks:
+            raise local(wsf_e_mask_required)
+        if self.opened:
+            raise local(wsf_e_expected_continuation)
+        cdef size_t size = self.header(header, WSF_BINARY, PyBytes_GET_SIZE(data), True, 0, NULL)
+        return PyBytes_FromStringAndSize(<const char *>header, size), data
+
+    cdef int take_key(self, uint8_t *key) except -1:
+        if not self.masks:
+            return 0
+        if self.keys is None:
+            return pool.take(key)
+        return read_key(self.keys(), key)
+
+    cdef size_t header(self, uint8_t *out, uint8_t opcode, Py_ssize_t n, bint fin, uint8_t rsv,
+                       const uint8_t *key) noexcept:
+        cdef wsf_frame frame
+        frame.opcode = opcode
+        frame.fin = fin
+        frame.rsv = rsv
+        frame.length = n
+        frame.masked = self.masks
+        if self.masks:
+            memcpy(frame.key, key, 4)
+        return wsf_header_build(out, &frame)
+
+    cdef object frame(self, uint8_t opcode, const uint8_t *p, Py_ssize_t n, bint fin, uint8_t rsv,
+                      const uint8_t *key):
+        cdef uint8_t header[WSF_MAX_HEADER]
+        cdef size_t size = self.header(header, opcode, n, fin, rsv, key)
+        out = PyBytes_FromStringAndSize(NULL, size + n)
+        cdef uint8_t *dst = <uint8_t *>PyBytes_AS_STRING(out)
+        memcpy(dst, header, size)
+        if self.masks:
+            mask_bytes(dst + size, p, n, key, 0)
+        elif n:
+            memcpy(dst + size, p, n)
+        return out
+
+
+cdef int check_utf8(wsf_utf8 *utf8, Bytes *payload, bint fin) except -1:
+    """Refuse what is not text before any of it is sent."""
+    cdef uint64_t fault
+    cdef size_t bad
+    if not wsf_utf8_feed(utf8, payload.p, payload.n, 0, &fault, &bad) or (fin and utf8.held):
+        raise local(wsf_e_invalid_utf8)
+    return 0
