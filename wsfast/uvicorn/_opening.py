@@ -1,0 +1,138 @@
+"""The HTTP part: from the handshake to a scope, and the answers that can be given to it."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from urllib.parse import unquote
+
+from uvicorn.protocols.utils import get_local_addr, is_ssl
+
+from wsfast.deflate import PerMessageDeflate
+from wsfast.handshake import ServerHandshake, accept, check_upgrade, reject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from uvicorn._types import WebSocketScope
+    from uvicorn.config import Config
+
+    from wsfast.frames import Limits
+    from wsfast.handshake import Response
+
+    Headers = list[tuple[bytes, bytes]]
+
+# What uvicorn asks of permessage-deflate.
+DEFLATE = PerMessageDeflate(server_max_window_bits=12, client_max_window_bits=12, mem_level=5)
+
+
+class Opening:
+    """A good handshake that waits for its answer; ``HandshakeError`` if it is a bad one."""
+
+    __slots__ = ("_offer", "_request", "scope")
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        """``data`` is the request, which uvicorn's HTTP protocol replays whole."""
+        request = ServerHandshake(limits).feed(data)
+        assert request is not None
+        self._request = request
+        self._offer = check_upgrade(request.method, request.http_version, request.headers)
+        self.scope: WebSocketScope
+
+    def set_scope(
+        self,
+        config: Config,
+        transport: asyncio.Transport,
+        client: tuple[str, int] | None,
+        state: dict[str, Any],
+    ) -> None:
+        """Build the ASGI scope as uvicorn's own classes do."""
+        root_path = config.root_path
+        raw_path, _, query = self._request.target.partition("?")
+        self.scope = {
+            "type": "websocket",
+            "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": client,
+            "root_path": root_path,
+            "path": root_path + unquote(raw_path),
+            "raw_path": (root_path + raw_path).encode("ascii"),
+            "query_string": query.encode("ascii"),
+            "headers": self._request.headers,
+            "subprotocols": list(self._offer.subprotocols),
+            "state": state,
+            "extensions": {"websocket.http.response": {}, "wsfast": {"version": 1}},
+        }
+
+    def accept(
+        self, message: Mapping[str, Any], default_headers: Headers, compress: bool
+    ) -> Response:
+        """The answer to ``websocket.accept``.
+
+        ``ValueError`` for what RFC 6455 §4.2.2 forbids: a subprotocol that was not offered, a
+        header of the handshake itself.
+        """
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        return accept(
+            self._offer,
+            subprotocol=message.get("subprotocol") or None,
+            extensions=[DEFLATE] if compress else [],
+            headers=[*default_headers, *headers],
+        )
+
+
+def rejection(status: int, headers: Iterable[tuple[Any, Any]] = (), body: bytes = b"") -> bytes:
+    """An answer that opens nothing, with the headers uvicorn adds unless they are given."""
+    fields = list(headers)
+    given = {name.lower() for name, _ in fields}
+    if b"date" not in given:
+        fields.append((b"Date", formatdate(usegmt=True).encode()))
+    if b"content-type" not in given:
+        fields.append((b"Content-Type", b"text/plain; charset=utf-8"))
+    return bytes(reject(status, fields, body))
+
+
+class Denial:
+    """An HTTP response in the place of a WebSocket: ASGI's "websocket.http.response".
+
+    Its head leaves at once where it states a Content-Length, else together with the whole body.
+    """
+
+    __slots__ = ("_headers", "_held", "_status", "finished")
+
+    def __init__(self, message: Mapping[str, Any]) -> None:
+        """``message`` is ``websocket.http.response.start``."""
+        status: int = message["status"]
+        if not 100 <= status < 600:
+            raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+        self._status = status
+        self._headers: Headers = [(bytes(n), bytes(v)) for n, v in message.get("headers", ())]
+        self._held: list[bytes] | None = []  # the body so far, with the head before it
+        self.finished = False
+
+    def start(self) -> bytes:
+        """What can be sent before the body is known."""
+        if not any(name.lower() == b"content-length" for name, _ in self._headers):
+            return b""
+        self._held = None
+        return rejection(self._status, self._headers)
+
+    def body(self, message: Mapping[str, Any]) -> bytes:
+        """What can be sent after this ``websocket.http.response.body``; may set ``finished``."""
+        kind = message["type"]
+        if kind != "websocket.http.response.body":
+            raise RuntimeError(
+                f"Expected ASGI message 'websocket.http.response.body' but got '{kind}'."
+            )
+        piece: bytes = message.get("body", b"")
+        self.finished = not message.get("more_body", False)
+        if self._held is None:
+            return piece
+        self._held.append(piece)
+        if not self.finished:
+            return b""
+        return rejection(self._status, self._headers, b"".join(self._held))

@@ -1,0 +1,369 @@
+"""The class uvicorn instantiates: the life of one connection, from handshake to disconnect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import Enum
+from functools import lru_cache
+
+from uvicorn.logging import TRACE_LOG_LEVEL
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_path_with_query_string,
+    get_remote_addr,
+)
+
+from wsfast.errors import HandshakeError, RemoteProtocolError
+from wsfast.frames import Close, Limits
+
+from ._keepalive import Keepalive
+from ._opening import Denial, Opening, rejection
+from ._stream import Stream, bound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, ClassVar, Literal
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+_CHOICES = {
+    "text": ("str", "bytes"),
+    "cork": ("auto", "burst", "off"),
+    "wake": ("direct", "future"),
+}
+logger = logging.getLogger("uvicorn.error")
+
+
+class State(Enum):
+    """How far the conversation is; it decides what the application may send."""
+
+    OPENING = "not accepted yet"
+    DENYING = "an HTTP response is being sent instead"
+    DENIED = "refused, or denied with a complete HTTP response"
+    OPEN = "open"
+    CLOSING = "our Close frame is sent, the peer's is awaited"
+    ENDED = "ended by the peer, a fault or the server"
+    LOST = "the transport is gone"
+
+
+_NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
+
+
+@lru_cache(maxsize=64)
+def _limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
+    """The limits of a class under uvicorn's options; one object for all connections."""
+    return limits.replace(max_message=max_size, queue_messages=bound(max_queue))
+
+
+class WebSocketProtocol(Stream):
+    """One WebSocket connection of a uvicorn server.
+
+    Class attributes, to be changed in a subclass:
+
+    text    "str", or "bytes": text reaches the application as validated UTF-8 ``bytes``
+    cork    "auto": while received messages wait, what the application sends is collected and
+            leaves in one write; "burst": so are the sends of one turn of the loop after the
+            first; "off": every send is written at once
+    wake    "direct": the waiting application runs from inside ``data_received``;
+            "future": in the next turn of the loop
+    limits  uvicorn's ``ws_max_size`` takes the place of ``max_message``, ``ws_max_queue`` that of
+            ``queue_messages``. ``open_timeout`` and ``message_timeout`` are not enforced here.
+
+    In a scope ``extensions["wsfast"]`` is ``{"version": 1}``.
+    """
+
+    text: ClassVar[Literal["str", "bytes"]] = "str"
+    cork: ClassVar[Literal["auto", "burst", "off"]] = "auto"
+    wake: ClassVar[Literal["direct", "future"]] = "direct"
+    limits: ClassVar[Limits] = Limits()
+
+    __slots__ = (
+        "__weakref__",
+        "_app_state",
+        "_client",
+        "_config",
+        "_denial",
+        "_early",
+        "_opening",
+        "_server_state",
+        "_state",
+        "close_timeout",
+        "close_timer",
+    )
+
+    def __init_subclass__(cls) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(cls, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
+        if not isinstance(cls.limits, Limits):
+            raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        limits = _limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
+        super().__init__(_loop or asyncio.get_event_loop(), limits, self.cork, self.wake)
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._state = State.OPENING
+        self._opening: Opening | None = None
+        self._denial: Denial | None = None
+        self._early: list[bytes] = []
+        self._feed = self._read_request
+        self.close_timeout = limits.close_timeout
+        self.close_timer: asyncio.TimerHandle | None = None
+
+    # Called by uvicorn and the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """uvicorn's HTTP protocol hands its connection over."""
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        self.transport = transport  # type: ignore[assignment]
+        self._write = self.transport.write
+        self._client = get_remote_addr(self.transport)
+        self._trace("WebSocket connection made")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, whatever it waits for."""
+        code = 1006 if self._state in _NEVER_OPEN else 1005
+        self._end_as(State.LOST)
+        self._put({"type": "websocket.disconnect", "code": code})
+        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._trace("WebSocket connection lost")
+        self._outbox.clear()
+        self._pongs.clear()
+        self._cancel_close_timer()
+        self.resume_writing()  # asyncio will not call it, and send() may be waiting
+        if exc is None:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server shuts down."""
+        if self._state is State.OPEN:
+            self._put({"type": "websocket.disconnect", "code": 1012})
+            self._finish(1012)
+        elif self._state is State.OPENING:
+            self._send_500()
+        self._cancel_close_timer()
+        self.transport.close()
+
+    def _trace(self, text: str) -> None:
+        if logger.level <= TRACE_LOG_LEVEL:
+            prefix = "%s:%d - " % self._client if self._client else ""
+            logger.log(TRACE_LOG_LEVEL, "%s" + text, prefix)
+
+    # The opening
+
+    def _read_request(self, data: bytes) -> list[Any]:
+        """Judge the handshake; if it is good, start the application."""
+        try:
+            self._opening = opening = Opening(data, self._limits)
+        except HandshakeError as exc:
+            text = f"Failed to open a WebSocket connection: {exc.name}.\n"
+            self._end_as(State.DENIED)
+            self._write(rejection(exc.status, exc.headers, text.encode()))
+            self.transport.close()
+            return []
+        self._feed = self._hold_early
+        opening.set_scope(self._config, self.transport, self._client, self._app_state.copy())
+        self._queue.append({"type": "websocket.connect"})
+        task = self._loop.create_task(self._run(opening.scope))
+        tasks = self._server_state.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return []
+
+    def _hold_early(self, data: bytes) -> list[Any]:
+        """Frames before our answer: a client must wait for it (§4.1), what it sent is kept."""
+        self._early.append(data)
+        if self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+        return []
+
+    async def _run(self, scope: Any) -> None:
+        """The life of the application."""
+        try:
+            result = await self._config.loaded_app(scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            logger.exception("Exception in ASGI application\n")
+            self._send_500()
+        else:
+            if self._state is State.OPENING or self._state is State.DENYING:
+                logger.error("ASGI callable returned without completing handshake.")
+                self._send_500()
+            elif result is not None:
+                logger.error("ASGI callable should return None, but returned '%s'.", result)
+        if self._outbox:
+            self._flush()
+        if self._state is not State.CLOSING:
+            self.transport.close()
+
+    def _send_500(self) -> None:
+        if self._state is State.OPENING and not self.transport.is_closing():
+            self._write(rejection(500, body=b"Internal Server Error"))
+
+    def _log_answer(self, answer: str) -> None:
+        assert self._opening is not None
+        scope = self._opening.scope
+        logger.info(
+            f'%s - "WebSocket %s" {answer}',
+            get_client_addr(scope),
+            get_path_with_query_string(scope),
+        )
+
+    # What the application sends
+
+    def _converse(self, message: Mapping[str, Any]) -> None:
+        kind = message["type"]
+        state = self._state
+        if state is State.OPENING:
+            self._answer(kind, message)
+        elif state is State.DENYING:
+            self._deny(message)
+        elif state is State.LOST or (state is State.ENDED and kind == "websocket.send"):
+            raise ClientDisconnected()
+        elif state is State.OPEN or state is State.ENDED:
+            if kind != "websocket.close":
+                raise RuntimeError(
+                    "Expected ASGI message 'websocket.send' or 'websocket.close', "
+                    f"but got '{kind}'."
+                )
+            if not self.transport.is_closing():
+                self._close(message.get("code", 1000), message.get("reason") or "")
+        else:
+            raise RuntimeError(
+                f"Unexpected ASGI message '{kind}', after sending 'websocket.close'."
+            )
+
+    def _answer(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Answer the handshake."""
+        if kind == "websocket.accept":
+            self._log_answer("[accepted]")
+            self._accept(message)
+        elif kind == "websocket.close":
+            self._log_answer("403")
+            self._write(rejection(403))
+            self._denied()
+        elif kind == "websocket.http.response.start":
+            self._denial = Denial(message)
+            head = self._denial.start()
+            self._log_answer(str(message["status"]))
+            self._state = State.DENYING
+            if head:
+                self._write(head)
+        else:
+            raise RuntimeError(
+                "Expected ASGI message 'websocket.accept', 'websocket.close' "
+                f"or 'websocket.http.response.start' but got '{kind}'."
+            )
+
+    def _accept(self, message: Mapping[str, Any]) -> None:
+        config = self._config
+        assert self._opening is not None
+        response = self._opening.accept(
+            message, self._server_state.default_headers, config.ws_per_message_deflate
+        )
+        if self.transport.is_closing():
+            return
+        self._write(bytes(response))
+        self._state = State.OPEN
+        self._begin(self.text, response.extensions[0] if response.extensions else None)
+        self._opening = None
+        if config.ws_ping_interval:
+            self._keepalive = Keepalive(
+                self._loop,
+                config.ws_ping_interval,
+                config.ws_ping_timeout,
+                self._ping,
+                self._keepalive_expired,
+            )
+        if self._early:
+            early = b"".join(self._early)
+            self._early.clear()
+            self._resume_reading()
+            self.data_received(early)
+
+    def _deny(self, message: Mapping[str, Any]) -> None:
+        assert self._denial is not None
+        data = self._denial.body(message)
+        if data:
+            self._write(data)
+        if self._denial.finished:
+            self._denied()
+
+    def _denied(self) -> None:
+        self._put({"type": "websocket.disconnect", "code": 1006})
+        self._end_as(State.DENIED)
+        self.transport.close()
+
+    # The closing
+
+    def _close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; messages that still come are not delivered."""
+        frame = self._encoder.close(code, reason)
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        feed = self._feed
+        self._end_as(State.CLOSING)
+        self._feed = lambda data: [
+            item for item in feed(data) if type(item) is Close or type(item) is RemoteProtocolError
+        ]
+        self._outbox.append(frame)
+        self._flush()
+        if not self._reading:  # else the peer's Close frame would never be seen
+            self._resume_reading()
+        if self.close_timeout is not None:
+            self.close_timer = self._loop.call_later(self.close_timeout, self.transport.close)
+
+    def _ended_by(self, last: Close | RemoteProtocolError) -> None:
+        if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope
+            self._cancel_close_timer()
+            self.transport.close()
+        elif not self.transport.is_closing():
+            if isinstance(last, Close):
+                code, reason = last.code, last.reason
+            else:
+                code, reason = last.close_code, str(last)
+            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._finish(code, reason)
+
+    def _finish(self, code: int, reason: str = "") -> None:
+        """Close without waiting for the peer."""
+        self._end_as(State.ENDED)
+        self._outbox.append(self._encoder.close(code, reason))
+        self._flush()
+        self.transport.close()
+
+    def _end_as(self, state: State) -> None:
+        self._state = state
+        self._end()
+
+    def _cancel_close_timer(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = None
+
+    # Keepalive
+
+    def _ping(self, payload: bytes) -> None:
+        self._write(self._encoder.ping(payload))
+
+    def _keepalive_expired(self) -> None:
+        """The peer is dead, or does not answer; what it did not read may never leave."""
+        self._trace("WebSocket keepalive ping timeout")
+        self._finish(1011, "keepalive ping timeout")
+        if self.close_timeout is not None:
+            self.close_timer = self._loop.call_later(self.close_timeout, self.transport.abort)
