@@ -33,8 +33,8 @@ def extension(name: str, sources: list[str]) -> Extension:
 def codec() -> list[Extension]:
     from Cython.Build import cythonize
 
-    modules = [extension(name, [f"wsfast/{name}.pyx", *CORE]) for name in ("_kernels_c", "_codec_c")]
-    return cythonize(modules)
+    rooms = ("_kernels_c", "_encoder_c", "_codec_c")
+    return cythonize([extension(room, [f"wsfast/{room}.pyx", *CORE]) for room in rooms])
 
 
 def extensions() -> list[Extension]:

@@ -4,6 +4,7 @@ Importing this module loads the codec and nothing else; ``wsfast.connection``,
 ``wsfast.handshake``, ``wsfast.deflate`` and ``wsfast.uvicorn`` load when they are asked for.
 """
 
+from ._version import __version__
 from .codec import (
     FrameDecoder,
     FrameEncoder,
@@ -35,7 +36,6 @@ from .frames import (
     Role,
     Text,
 )
-from ._version import __version__
 
 __all__ = [
     "STRICT_CLIENT",

@@ -1,37 +1,28 @@
-"""Layer 2 in pure Python: decoders and encoder; with layer 1, the twin of ``_codec_c``.
+"""Layer 2 in pure Python, the receiving half; with its neighbours, the twin of ``_codec_c``."""
 
-The readable reference: ``_FrameReader`` is ``csrc/decoder.c``, the classes are those of
-``_codec_c.pyx``, statement by statement in the same order.
-"""
+from __future__ import annotations
 
 import _thread
+from operator import index
 
-from ._keys import next_key
+from ._encoder_py import FrameEncoder
 from ._kernels_py import (
-    MAX_CONTROL,
-    MAX_HEADER,
     RSV1,
     Utf8Decoder,
     Utf8Stream,
     Utf8Validator,
     build_header,
     bytes_of,
-    form_fault,
-    key_of,
     mask,
     mask_inplace,
     parse_header,
     policy_of,
     read_close,
-    read_header,
     scan,
     utf8_valid,
-    view_of,
-    write_close,
-    write_header,
-    xor,
 )
-from .errors import LocalProtocolError, RemoteProtocolError
+from ._reader_py import FrameReader
+from .errors import RemoteProtocolError
 from .frames import (
     STRICT_CLIENT,
     STRICT_SERVER,
@@ -45,173 +36,42 @@ from .frames import (
     Text,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, NoReturn, Protocol, SupportsIndex
+
+    from typing_extensions import Buffer
+
+    from .frames import Policy
+
+    Item = str | bytes | Text | Frame | Ping | Pong | Close | RemoteProtocolError
+
+    class Inflate(Protocol):
+        def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes: ...
+
+
+__all__ = [
+    "FrameDecoder",
+    "FrameEncoder",
+    "MessageDecoder",
+    "Utf8Decoder",
+    "Utf8Validator",
+    "backend",
+    "build_header",
+    "mask",
+    "mask_inplace",
+    "parse_header",
+    "scan",
+    "utf8_valid",
+]
+
 _RECEIVE_BUFFER = 64 << 10  # bytes get_buffer() offers when the caller has no wish
-_LARGEST_RECEIVE_BUFFER = 256 << 10  # beyond, reads go cold in the cache (docs/design)
+_LARGEST_RECEIVE_BUFFER = 256 << 10  # beyond, reads go cold in the cache
 
 
-class _FrameReader:
-    """Frame headers, fragmentation and limits: bytes in, pieces of payload out; copies nothing.
-
-    ``step`` consumes from ``data[pos:]`` and returns the new position, having set the fields of
-    the frame and ``piece`` (the slice of ``data`` that is masked payload), or ``-1`` for need more.
-    """
-
-    __slots__ = (
-        "at",
-        "closed",
-        "fin",
-        "fragments",
-        "head",
-        "held_fault",
-        "inflates",
-        "inflating",
-        "key",
-        "last",
-        "length",
-        "limits",
-        "message",
-        "offset",
-        "opcode",
-        "payload_offset",
-        "piece",
-        "policy",
-        "received",
-        "rsv",
-        "stream",
-    )
-
-    def __init__(self, policy, limits, inflates):
-        self.policy = policy.replace(rsv=policy.rsv | RSV1) if inflates else policy
-        self.limits = limits
-        self.inflates = inflates
-        self.inflating = False  # the open message is compressed and will be inflated
-        self.stream = 0  # position in the byte stream of the next byte to consume
-        self.head = b""  # an unfinished header
-        self.length = -1  # payload bytes of the current frame, -1 between frames
-        self.at = 0  # payload bytes of the current frame consumed before this piece
-        self.message = 0  # opcode of the open message, 0 when none is
-        self.received = 0  # its payload bytes so far, on the wire
-        self.fragments = 0
-        self.closed = False
-        self.held_fault = None
-
-    def step(self, data, pos):
-        if self.closed:
-            self.stream += len(data) - pos  # §5.5.1: what follows a Close frame is discarded
-            return -1
-        if self.length < 0:
-            pos = self._read_header(data, pos)
-            if pos < 0:
-                return -1
-        return self._take_payload(data, pos)
-
-    def _read_header(self, data, pos):
-        if pos == len(data):
-            return -1
-        head = self.head
-        buf, base = (head + data[pos : pos + MAX_HEADER], 0) if head else (data, pos)
-        self.offset = self.stream - len(head)
-        try:
-            fields = read_header(buf, base, self.policy)
-            if fields is not None:
-                self._admit(buf[base], *fields)
-        except RemoteProtocolError as exc:
-            raise RemoteProtocolError(exc.name, self.offset + exc.offset) from None
-        if fields is None or len(buf) - base < fields[-1]:
-            self.head = bytes(buf[base:])
-            self.stream += len(data) - pos
-            return -1
-        self._open(fields, buf, base)
-        used = fields[-1] - len(head)
-        self.head = b""
-        self.stream += used
-        self.payload_offset = self.stream
-        return pos + used
-
-    def _admit(self, first, opcode, fin, rsv, masked, length, size):
-        """Limits, then the order of fragments: what needs more than one header to judge."""
-        limits = self.limits
-        control = opcode >= 8
-        if limits.max_frame is not None and length > limits.max_frame:
-            raise RemoteProtocolError("frame_too_big", 1)
-        inflating = self.inflating if opcode == 0 else self.inflates and rsv & RSV1
-        late = self.policy.check == "payload"
-        if limits.max_message is not None and not inflating and (late or not control):
-            # Compressed messages are bounded by what they inflate to; late control by this alone.
-            so_far = self.received if opcode == 0 else 0
-            if length > limits.max_message - so_far:
-                raise RemoteProtocolError("message_too_big", 1)
-        fault = self._order_fault(opcode)
-        self.held_fault = None
-        if late:
-            self.held_fault = form_fault(first, length, self.policy.rsv) or fault
-        elif fault is not None:
-            raise RemoteProtocolError(*fault)
-
-    def _order_fault(self, opcode):
-        if opcode >= 8:
-            return None
-        if opcode == 0:
-            if not self.message:
-                return "unexpected_continuation", 0
-            most = self.limits.max_fragments
-            if most is not None and self.fragments >= most:
-                return "too_many_fragments", 0
-        elif self.message:
-            return "expected_continuation", 0
-        return None
-
-    def _open(self, fields, buf, base):
-        self.opcode, self.fin, self.rsv, masked, self.length, size = fields
-        self.key = bytes(buf[base + size - 4 : base + size]) if masked else b""
-        self.at = 0
-        if self.opcode >= 8 or self.held_fault is not None:
-            return
-        if self.opcode:
-            self.message = self.opcode
-            self.received = 0
-            self.fragments = 0
-            self.inflating = bool(self.inflates and self.rsv & RSV1)
-        self.received += self.length
-        self.fragments += 1
-
-    def _take_payload(self, data, pos):
-        size = min(len(data) - pos, self.length - self.at)
-        if not size and self.length:
-            return -1
-        self.piece = slice(pos, pos + size)
-        self.last = self.at + size == self.length
-        self.stream += size
-        if self.held_fault is not None:
-            return self._skip(pos, size)
-        return pos + size
-
-    def _skip(self, pos, size):
-        """Pass over the payload of a frame whose fault is to be told at its end."""
-        self.at += size
-        if not self.last:
-            return -1
-        name, byte = self.held_fault
-        raise RemoteProtocolError(name, self.offset + byte)
-
-    def done(self):
-        """The piece has been dealt with."""
-        self.at += self.piece.stop - self.piece.start
-        if not self.last:
-            return
-        self.length = -1
-        if self.opcode == Opcode.CLOSE:
-            self.closed = True
-        elif self.opcode < 8 and self.fin:
-            self.message = 0
-
-    def unmask(self, data):
-        piece = data[self.piece]
-        return xor(piece, self.key, self.at & 3) if self.key else piece
-
-    @property
-    def unfinished(self):
-        return not self.closed and bool(self.head or self.length >= 0 or self.message)
+def backend() -> str:
+    """The name of this implementation: ``"python"``."""
+    return "python"
 
 
 class _Decoder:
@@ -230,7 +90,9 @@ class _Decoder:
         "failed",
     )
 
-    def _set_up(self, role, policy, limits, inflates):
+    def _set_up(
+        self, role: Role, policy: Policy | None, limits: Limits | None, inflates: bool
+    ) -> None:
         if role is not Role.SERVER and role is not Role.CLIENT:
             raise TypeError(f"role must be a Role, not {type(role).__name__}")
         if policy is None:
@@ -240,21 +102,21 @@ class _Decoder:
             limits = Limits()
         if type(limits) is not Limits:
             raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
-        self._reader = _FrameReader(policy, limits, inflates)
+        self._reader = FrameReader(policy, limits, inflates)
         self._check = policy.utf8
         self._utf8 = Utf8Stream()
-        self._fault = None  # the first UTF-8 fault of the message, where policy delays it
+        self._fault: int | None = None  # of the message's UTF-8, where policy tells it late
         self._control = b""
-        self._receive = None
+        self._receive: bytearray | None = None
         self._ended = False
         self._moved = 0  # bytes copied into and out of held buffers; tests bound it
         self._lock = _thread.allocate_lock()
-        self.failed = None
+        self.failed: RemoteProtocolError | None = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
 
-    def feed(self, data, /):
+    def feed(self, data: Buffer, /) -> list[Item]:
         """Everything the next bytes of the stream complete, in order, as a list.
 
         If the peer broke a rule the last item is the ``RemoteProtocolError``; from then on, and
@@ -263,11 +125,11 @@ class _Decoder:
         """
         return self._guarded(bytes_of(data))
 
-    def feed_eof(self):
+    def feed_eof(self) -> list[Item]:
         """The stream has ended: ``[unexpected_eof]`` inside a frame or message, else ``[]``."""
         return self._guarded(None)
 
-    def _guarded(self, data):
+    def _guarded(self, data: bytes | None) -> list[Item]:
         if not self._lock.acquire(False):
             raise RuntimeError("decoder is in use by another thread")
         try:
@@ -277,14 +139,14 @@ class _Decoder:
         finally:
             self._lock.release()
 
-    def _end(self):
+    def _end(self) -> list[Item]:
         self._ended = True
         if not self._reader.unfinished:
             return []
         return [self._fail(RemoteProtocolError("unexpected_eof", self._reader.stream))]
 
-    def _run(self, data):
-        items = []
+    def _run(self, data: bytes) -> list[Item]:
+        items: list[Item] = []
         reader = self._reader
         pos = 0
         try:
@@ -299,14 +161,23 @@ class _Decoder:
             items.append(self._fail(exc))
         return items
 
-    def _fail(self, exc):
+    def _fail(self, exc: RemoteProtocolError) -> RemoteProtocolError:
         self.failed = exc
         self._control = b""
         self._reader.head = b""
         self._drop()
         return exc
 
-    def _take_control(self, data, items):
+    def _take_data(self, data: bytes, items: list[Item]) -> None:
+        raise NotImplementedError
+
+    def _control_item(self, reader: FrameReader, payload: bytes) -> Item:
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        raise NotImplementedError
+
+    def _take_control(self, data: bytes, items: list[Item]) -> None:
         reader = self._reader
         piece = reader.unmask(data)
         if not reader.last:
@@ -317,7 +188,7 @@ class _Decoder:
         self._control = b""
         items.append(self._control_item(reader, payload))
 
-    def _read_close(self, payload):
+    def _read_close(self, payload: bytes) -> tuple[int, str]:
         reader = self._reader
         try:
             return read_close(payload, reader.policy.close_codes == "any")
@@ -325,7 +196,7 @@ class _Decoder:
             offset = reader.payload_offset + exc.offset
             raise RemoteProtocolError(exc.name, offset) from None
 
-    def _check_text(self, piece, final):
+    def _check_text(self, piece: bytes, final: bool) -> None:
         """Judge the next piece of a text message, as ``Policy.utf8`` says."""
         if self._check == "off":
             return
@@ -341,18 +212,19 @@ class _Decoder:
         if self._fault is not None and (final or self._check == "fail_fast"):
             raise RemoteProtocolError("invalid_utf8", self._fault)
 
-    def get_buffer(self, hint, /):
+    def get_buffer(self, hint: SupportsIndex, /) -> memoryview:
         """A writable view to receive into, for ``asyncio.BufferedProtocol``; 64 to 256 KiB."""
-        size = min(max(hint, _RECEIVE_BUFFER), _LARGEST_RECEIVE_BUFFER)
+        size = min(max(index(hint), _RECEIVE_BUFFER), _LARGEST_RECEIVE_BUFFER)
         if self._receive is None or len(self._receive) < size:
             self._receive = bytearray(size)
         return memoryview(self._receive)
 
-    def buffer_updated(self, nbytes, /):
+    def buffer_updated(self, nbytes: SupportsIndex, /) -> list[Item]:
         """``feed`` of the first ``nbytes`` bytes of the view ``get_buffer`` gave."""
-        if self._receive is None or not 0 <= nbytes <= len(self._receive):
+        size = index(nbytes)
+        if self._receive is None or not 0 <= size <= len(self._receive):
             raise ValueError("more bytes than get_buffer() gave")
-        return self._guarded(bytes(memoryview(self._receive)[:nbytes]))
+        return self._guarded(bytes(memoryview(self._receive)[:size]))
 
 
 class FrameDecoder(_Decoder):
@@ -364,28 +236,35 @@ class FrameDecoder(_Decoder):
     frames with ``complete=False``.
     """
 
-    __slots__ = ("_is_text", "_payload", "_partial")
+    __slots__ = ("_is_text", "_partial", "_payload")
 
-    def __init__(self, role, *, policy=None, limits=None, partial=False):
+    def __init__(
+        self,
+        role: Role,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        partial: bool = False,
+    ) -> None:
         self._set_up(role, policy, limits, False)
         self._is_text = False
         self._partial = bool(partial)
         self._payload = bytearray()
 
     @property
-    def buffered(self):
+    def buffered(self) -> int:
         """Bytes held for what is unfinished."""
         return len(self._reader.head) + len(self._control) + len(self._payload)
 
-    def _drop(self):
+    def _drop(self) -> None:
         self._payload = bytearray()
 
-    def _control_item(self, reader, payload):
+    def _control_item(self, reader: FrameReader, payload: bytes) -> Item:
         if reader.opcode == Opcode.CLOSE:
             self._read_close(payload)
         return Frame(reader.opcode, reader.fin, reader.rsv, payload)
 
-    def _take_data(self, data, items):
+    def _take_data(self, data: bytes, items: list[Item]) -> None:
         reader = self._reader
         piece = reader.unmask(data)
         self._judge(piece)
@@ -399,7 +278,7 @@ class FrameDecoder(_Decoder):
             self._moved += len(piece)
             self._payload += piece
 
-    def _judge(self, piece):
+    def _judge(self, piece: bytes) -> None:
         reader = self._reader
         if reader.opcode:  # the first frame of a message
             if not reader.at:
@@ -423,7 +302,15 @@ class MessageDecoder(_Decoder):
 
     __slots__ = ("_as_str", "_inflate", "_message")
 
-    def __init__(self, role, *, policy=None, limits=None, text="str", inflate=None):
+    def __init__(
+        self,
+        role: Role,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        text: Literal["str", "bytes"] = "str",
+        inflate: Inflate | None = None,
+    ) -> None:
         if text not in ("str", "bytes"):
             raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
         self._set_up(role, policy, limits, inflate is not None)
@@ -434,21 +321,21 @@ class MessageDecoder(_Decoder):
         self._message = bytearray()
 
     @property
-    def buffered(self):
+    def buffered(self) -> int:
         """Bytes held for what is unfinished."""
         return len(self._reader.head) + len(self._control) + len(self._message)
 
-    def _drop(self):
+    def _drop(self) -> None:
         self._message = bytearray()
 
-    def _control_item(self, reader, payload):
+    def _control_item(self, reader: FrameReader, payload: bytes) -> Item:
         if reader.opcode == Opcode.PING:
             return Ping(payload)
         if reader.opcode == Opcode.PONG:
             return Pong(payload)
         return Close(*self._read_close(payload))
 
-    def _take_data(self, data, items):
+    def _take_data(self, data: bytes, items: list[Item]) -> None:
         reader = self._reader
         piece = reader.unmask(data)
         final = reader.last and reader.fin
@@ -466,7 +353,8 @@ class MessageDecoder(_Decoder):
             self._message = bytearray()
         items.append(self._item(piece))
 
-    def _inflate_piece(self, piece, final):
+    def _inflate_piece(self, piece: bytes, final: bool) -> bytes:
+        assert self._inflate is not None
         limit = self._reader.limits.max_message
         room = None if limit is None else limit - len(self._message)
         try:
@@ -474,7 +362,7 @@ class MessageDecoder(_Decoder):
         except RemoteProtocolError as exc:
             raise RemoteProtocolError(exc.name, self._reader.offset) from None
 
-    def _judge(self, piece, final):
+    def _judge(self, piece: bytes, final: bool) -> None:
         reader = self._reader
         if reader.opcode and not reader.at:  # the first piece of a message
             self._fault = None
@@ -486,130 +374,7 @@ class MessageDecoder(_Decoder):
                 exc = RemoteProtocolError(exc.name, reader.offset)
             raise exc from None
 
-    def _item(self, payload):
+    def _item(self, payload: bytes) -> Item:
         if self._reader.message == Opcode.BINARY:
             return payload
         return payload.decode() if self._as_str else Text(payload)
-
-
-class FrameEncoder:
-    """Messages in, frames out, each one ``bytes``.
-
-    A client masks every frame with a fresh key (§5.3) from ``keys()``, by default a pool of the
-    operating system's random bytes. ``deflate`` is an object with ``deflate(data, fin) -> bytes``
-    and ``threshold``, the size in bytes below which ``compress=None`` leaves a message alone.
-    ``LocalProtocolError`` for what the protocol forbids; nothing is changed by a failed call.
-    """
-
-    __slots__ = ("_compressed", "_deflate", "_keys", "_open", "_utf8")
-
-    def __init__(self, role, *, keys=None, deflate=None):
-        if role is not Role.SERVER and role is not Role.CLIENT:
-            raise TypeError(f"role must be a Role, not {type(role).__name__}")
-        self._keys = None if role is Role.SERVER else next_key if keys is None else keys
-        self._deflate = deflate
-        self._open = 0  # opcode of the fragmented message being sent
-        self._compressed = False
-        self._utf8 = None
-
-    def text(self, data, *, fin=True, compress=None):
-        """A text frame from a ``str`` or a buffer of UTF-8; with ``fin=False`` a message's start."""
-        return self._start(Opcode.TEXT, _text_payload(data), fin, compress)
-
-    def binary(self, data, *, fin=True, compress=None):
-        """A binary frame from any flat buffer of bytes; with ``fin=False`` a message's start."""
-        return self._start(Opcode.BINARY, bytes_of(data), fin, compress)
-
-    def _start(self, opcode, payload, fin, compress):
-        if self._open:
-            raise LocalProtocolError("expected_continuation")
-        key = self._key()
-        utf8 = Utf8Stream() if opcode == Opcode.TEXT else None
-        _check_utf8(utf8, payload, fin)
-        squeeze = self._wants_deflate(payload, compress)
-        if squeeze:
-            payload = self._deflate.deflate(payload, bool(fin))
-        frame = _frame(opcode, payload, bool(fin), RSV1 if squeeze else 0, key)
-        if not fin:
-            self._open, self._compressed, self._utf8 = opcode, squeeze, utf8
-        return frame
-
-    def _wants_deflate(self, payload, compress):
-        if self._deflate is None or (compress is not None and not compress):
-            return False
-        return bool(compress) or len(payload) >= self._deflate.threshold
-
-    def continuation(self, data, *, fin=True):
-        """The next frame of the open message; a ``str`` only where that is text."""
-        if not self._open:
-            raise LocalProtocolError("unexpected_continuation")
-        payload = _text_payload(data) if self._open == Opcode.TEXT else bytes_of(data)
-        key = self._key()
-        _check_utf8(self._utf8, payload, fin)
-        if self._compressed:
-            payload = self._deflate.deflate(payload, bool(fin))
-        frame = _frame(Opcode.CONT, payload, bool(fin), 0, key)
-        if fin:
-            self._open, self._utf8 = 0, None
-        return frame
-
-    def ping(self, data=b""):
-        """A Ping frame; at most 125 bytes."""
-        return self._control(Opcode.PING, bytes_of(data))
-
-    def pong(self, data=b""):
-        """A Pong frame; at most 125 bytes."""
-        return self._control(Opcode.PONG, bytes_of(data))
-
-    def close(self, code=1000, reason=""):
-        """A Close frame; ``code`` 1005 without a reason is the empty one."""
-        return self._control(Opcode.CLOSE, write_close(code, reason))
-
-    def _control(self, opcode, payload):
-        if len(payload) > MAX_CONTROL:
-            raise LocalProtocolError("control_too_long")
-        return _frame(opcode, payload, True, 0, self._key())
-
-    def parts(self, data, /):
-        """``(header, data)`` of a binary frame, for transports that keep the two apart.
-
-        ``data`` must be ``bytes`` and is not copied; a client cannot (``mask_required``).
-        """
-        if type(data) is not bytes:
-            raise TypeError(f"parts() needs bytes, not {type(data).__name__}")
-        if self._keys is not None:
-            raise LocalProtocolError("mask_required")
-        if self._open:
-            raise LocalProtocolError("expected_continuation")
-        return write_header(Opcode.BINARY, len(data), True, 0, b""), data
-
-    def _key(self):
-        return b"" if self._keys is None else key_of(self._keys())
-
-
-def _frame(opcode, payload, fin, rsv, key):
-    header = write_header(opcode, len(payload), fin, rsv, key)
-    return header + (xor(payload, key, 0) if key else payload)
-
-
-def _text_payload(data):
-    return data.encode() if isinstance(data, str) else bytes_of(data)
-
-
-def _check_utf8(stream, payload, fin):
-    """Refuse what is not text before any of it is sent; ``stream`` spans the message."""
-    if stream is None:
-        return
-    carry, lead = stream.carry, stream.lead
-    try:
-        stream.feed(payload, 0)
-        if fin:
-            stream.end()
-    except UnicodeDecodeError:
-        stream.carry, stream.lead = carry, lead
-        raise LocalProtocolError("invalid_utf8") from None
-
-
-def backend():
-    """The name of this implementation: ``"python"``."""
-    return "python"

@@ -1,8 +1,10 @@
 """Layer 1 in pure Python: masking, UTF-8, frame headers, close payloads.
 
 The readable reference of ``csrc/mask.c``, ``csrc/utf8.c``, ``csrc/frame.c`` and ``csrc/close.c``.
-Names, signatures, texts and behaviour equal those of ``_codec_c``; tests/test_parity.py holds them so.
+Names, signatures, texts and behaviour equal those of ``_kernels_c``.
 """
+
+from __future__ import annotations
 
 from _codecs import utf_8_decode
 from operator import index
@@ -10,13 +12,19 @@ from operator import index
 from .errors import LocalProtocolError, RemoteProtocolError
 from .frames import STRICT_SERVER, Frame, Header, Opcode, Policy
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from typing_extensions import Buffer
+
 # ---- buffers ------------------------------------------------------------------------------------
 
 
-def view_of(data: object, writable: bool = False) -> memoryview:
+def view_of(data: Buffer, writable: bool = False) -> memoryview:
     """``data``'s bytes as a flat view; S20: lengths are bytes, never items."""
     try:
-        view = memoryview(data)  # type: ignore[arg-type]
+        view = memoryview(data)
     except TypeError:
         kind = type(data).__name__
         raise TypeError(f"a bytes-like object is required, not '{kind}'") from None
@@ -27,7 +35,7 @@ def view_of(data: object, writable: bool = False) -> memoryview:
     return view.cast("B") if view.nbytes else memoryview(bytearray())
 
 
-def bytes_of(data: object) -> bytes:
+def bytes_of(data: Buffer) -> bytes:
     """``data`` itself when it is ``bytes``, else a copy: a mutable buffer is never kept."""
     if type(data) is bytes:
         return data
@@ -37,15 +45,15 @@ def bytes_of(data: object) -> bytes:
 # ---- masking, §5.3 ------------------------------------------------------------------------------
 
 
-def key_of(key: object) -> bytes:
+def key_of(key: Buffer) -> bytes:
     raw = bytes_of(key)
     if len(raw) != 4:
         raise ValueError("masking key must be 4 bytes")
     return raw
 
 
-def _phase(offset: object) -> int:
-    position = index(offset)  # type: ignore[arg-type]
+def _phase(offset: SupportsIndex) -> int:
+    position = index(offset)
     if position < 0:
         raise ValueError("offset must be at least 0")
     return position & 3
@@ -62,7 +70,7 @@ def xor(data: bytes | memoryview, key: bytes, phase: int) -> bytes:
     return masked.to_bytes(size, "little")
 
 
-def mask(data, key, /, offset=0):
+def mask(data: Buffer, key: Buffer, /, offset: SupportsIndex = 0) -> bytes:
     """``data`` masked or unmasked (§5.3 is its own inverse), as new ``bytes``.
 
     ``offset`` is the position of ``data[0]`` in the payload. ``ValueError`` unless ``key`` has 4
@@ -72,7 +80,7 @@ def mask(data, key, /, offset=0):
         return xor(view, key_of(key), _phase(offset))
 
 
-def mask_inplace(data, key, /, offset=0):
+def mask_inplace(data: Buffer, key: Buffer, /, offset: SupportsIndex = 0) -> None:
     """Mask or unmask a writable buffer where it lies. Errors as ``mask``."""
     with view_of(data, writable=True) as view:
         view[:] = xor(view, key_of(key), _phase(offset))
@@ -81,7 +89,7 @@ def mask_inplace(data, key, /, offset=0):
 # ---- UTF-8, §8.1 and RFC 3629 -------------------------------------------------------------------
 
 
-def utf8_valid(data, /):
+def utf8_valid(data: Buffer, /) -> bool:
     """Whether ``data`` is well-formed UTF-8 and ends with a whole character."""
     with view_of(data) as view:
         try:
@@ -121,7 +129,7 @@ class Utf8Stream:
             self.carry = b""
         return text
 
-    def _decode(self, data):
+    def _decode(self, data: bytes | memoryview) -> tuple[str, int, tuple[int, int, str] | None]:
         joined = self.carry + data if self.carry else data
         try:
             return *utf_8_decode(joined, "strict", False), None
@@ -140,18 +148,18 @@ class _Utf8Incremental:
     def __init__(self) -> None:
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget everything: the next byte is the first of a new text."""
         self._stream = Utf8Stream()
         self._seen = 0
-        self._error = None
+        self._error: UnicodeDecodeError | None = None
 
     @property
-    def pending(self):
+    def pending(self) -> int:
         """Bytes (0..3) of an unfinished sequence held back."""
         return len(self._stream.carry)
 
-    def _feed(self, data: object, final: object) -> str:
+    def _feed(self, data: Buffer, final: bool) -> str:
         if self._error is not None:
             raise self._error
         with view_of(data) as view:
@@ -172,7 +180,7 @@ class Utf8Validator(_Utf8Incremental):
 
     __slots__ = ()
 
-    def feed(self, data, final=False):
+    def feed(self, data: Buffer, final: bool = False) -> None:
         """Check the next piece; ``final`` also demands that it ends with a whole character.
 
         ``UnicodeDecodeError`` at the first byte that cannot be right, ``start`` counted from the
@@ -186,7 +194,7 @@ class Utf8Decoder(_Utf8Incremental):
 
     __slots__ = ()
 
-    def feed(self, data, final=False):
+    def feed(self, data: Buffer, final: bool = False) -> str:
         """The text of the next piece. Errors and ``final`` as ``Utf8Validator.feed``."""
         return self._feed(data, final)
 
@@ -197,6 +205,7 @@ MAX_HEADER = 14
 MAX_CONTROL = 125
 RSV1 = 4
 _OPCODES = {int(opcode): opcode for opcode in Opcode}
+Fields = tuple[Opcode, bool, int, bool, int, int]  # opcode, fin, rsv, masked, length, size
 
 
 def form_fault(first: int, length: int, rsv: int) -> tuple[str, int] | None:
@@ -213,7 +222,7 @@ def form_fault(first: int, length: int, rsv: int) -> tuple[str, int] | None:
     return None
 
 
-def read_header(buf: bytes | memoryview, pos: int, policy: Policy) -> tuple | None:
+def read_header(buf: bytes | memoryview, pos: int, policy: Policy) -> Fields | None:
     """``(opcode, fin, rsv, masked, length, size)`` of the header at ``pos``, without its key.
 
     ``None`` while the length is not known yet. Raises ``RemoteProtocolError`` with an offset
@@ -260,23 +269,33 @@ def _read_length(buf: bytes | memoryview, pos: int, short: int, policy: Policy) 
     return length
 
 
-def parse_header(buf, pos=0, /, *, policy=STRICT_SERVER):
+def parse_header(
+    buf: Buffer, pos: SupportsIndex = 0, /, *, policy: Policy = STRICT_SERVER
+) -> Header | None:
     """The ``Header`` at ``buf[pos:]``, or ``None`` while it is incomplete.
 
     Raises ``RemoteProtocolError`` for a header ``policy`` forbids; with ``check="payload"`` RSV
     bits, control FIN and control length are left to the caller. Its offset counts from ``pos``.
     """
     with view_of(buf) as view:
-        pos = position_in(view, pos)
-        fields = read_header(view, pos, policy_of(policy))
-        if fields is None or len(view) - pos < fields[-1]:
+        start = position_in(view, pos)
+        fields = read_header(view, start, policy_of(policy))
+        if fields is None or len(view) - start < fields[-1]:
             return None
-        *fields, masked, length, size = fields
-        key = bytes(view[pos + size - 4 : pos + size]) if masked else b""
-        return Header(*fields, masked, length, key, size)
+        opcode, fin, rsv, masked, length, size = fields
+        key = bytes(view[start + size - 4 : start + size]) if masked else b""
+        return Header(opcode, fin, rsv, masked, length, key, size)
 
 
-def build_header(opcode, length, /, *, fin=True, rsv=0, key=None):
+def build_header(
+    opcode: SupportsIndex,
+    length: SupportsIndex,
+    /,
+    *,
+    fin: bool = True,
+    rsv: SupportsIndex = 0,
+    key: Buffer | None = None,
+) -> bytes:
     """The header of a frame whose payload has ``length`` bytes, ``key`` at its end if given.
 
     ``LocalProtocolError`` for what no frame may be (unknown opcode, a fragmented or long control
@@ -307,7 +326,15 @@ def write_header(opcode: int, length: int, fin: bool, rsv: int, key: bytes) -> b
     return bytes((first, mask_bit | 127)) + length.to_bytes(8, "big") + key
 
 
-def scan(buf, pos=0, /, *, policy, max_frame=None, max_frames=0):
+def scan(
+    buf: Buffer,
+    pos: SupportsIndex = 0,
+    /,
+    *,
+    policy: Policy,
+    max_frame: SupportsIndex | None = None,
+    max_frames: SupportsIndex = 0,
+) -> tuple[list[Frame], int, RemoteProtocolError | None]:
     """All complete frames of ``buf`` from ``pos``: ``(frames, new_pos, error or None)``.
 
     Stateless: the unfinished tail is neither touched nor copied, and what needs memory
@@ -317,23 +344,25 @@ def scan(buf, pos=0, /, *, policy, max_frame=None, max_frames=0):
     """
     frames: list[Frame] = []
     with view_of(buf) as view:
-        pos = position_in(view, pos)
+        at = position_in(view, pos)
         policy_of(policy)
         bound = None if max_frame is None else size_of("max_frame", max_frame)
         most = size_of("max_frames", max_frames)
         try:
             while not most or len(frames) < most:
-                found = _scan_one(view, pos, policy, bound)
+                found = _scan_one(view, at, policy, bound)
                 if found is None:
                     break
-                frame, pos = found
+                frame, at = found
                 frames.append(frame)
         except RemoteProtocolError as exc:
-            return frames, pos, RemoteProtocolError(exc.name, pos + exc.offset)
-    return frames, pos, None
+            return frames, at, RemoteProtocolError(exc.name, at + exc.offset)
+    return frames, at, None
 
 
-def _scan_one(view: memoryview, pos: int, policy: Policy, bound: int | None) -> tuple | None:
+def _scan_one(
+    view: memoryview, pos: int, policy: Policy, bound: int | None
+) -> tuple[Frame, int] | None:
     fields = read_header(view, pos, policy)
     if fields is None:
         return None
@@ -354,21 +383,21 @@ def _scan_one(view: memoryview, pos: int, policy: Policy, bound: int | None) -> 
 # ---- arguments ----------------------------------------------------------------------------------
 
 
-def position_in(view: memoryview, pos: object) -> int:
-    position = index(pos)  # type: ignore[arg-type]
+def position_in(view: memoryview, pos: SupportsIndex) -> int:
+    position = index(pos)
     if not 0 <= position <= len(view):
         raise ValueError("pos must lie in the buffer")
     return position
 
 
-def size_of(name: str, value: object) -> int:
-    number = index(value)  # type: ignore[arg-type]
+def size_of(name: str, value: SupportsIndex) -> int:
+    number = index(value)
     if number < 0:
         raise ValueError(f"{name} must be at least 0")
     return number
 
 
-def policy_of(policy: object) -> Policy:
+def policy_of(policy: Policy) -> Policy:
     if type(policy) is not Policy:
         raise TypeError(f"policy must be a Policy, not {type(policy).__name__}")
     return policy
@@ -397,9 +426,9 @@ def read_close(payload: bytes, any_code: bool) -> tuple[int, str]:
         raise RemoteProtocolError("close_reason_utf8", 2 + exc.start) from None
 
 
-def write_close(code: object, reason: object) -> bytes:
+def write_close(code: SupportsIndex, reason: str) -> bytes:
     """A Close payload; code 1005 (and no reason) is the empty one."""
-    number = index(code)  # type: ignore[arg-type]
+    number = index(code)
     if not isinstance(reason, str):
         raise TypeError(f"reason must be a str, not {type(reason).__name__}")
     text = reason.encode()

@@ -5,8 +5,14 @@ key is used once: the pool is shared by all threads under a lock, and a forked c
 block, since otherwise parent and child would send the same keys.
 """
 
+from __future__ import annotations
+
 import _thread
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK = 4096
 
@@ -16,17 +22,17 @@ class KeyPool:
 
     __slots__ = ("_block", "_fresh", "_lock", "_used")
 
-    def __init__(self, fresh=os.urandom):
+    def __init__(self, fresh: Callable[[int], bytes] = os.urandom) -> None:
         self._fresh = fresh
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         """Drop what is left of the block (and a lock another thread held at the fork)."""
         self._lock = _thread.allocate_lock()
         self._block = b""
         self._used = 0
 
-    def next_key(self):
+    def next_key(self) -> bytes:
         """The next 4 bytes."""
         with self._lock:
             if self._used >= len(self._block):
@@ -37,7 +43,7 @@ class KeyPool:
             return self._block[start : start + 4]
 
 
-def after_fork(forget):
+def after_fork(forget: Callable[[], None]) -> None:
     """Have ``forget`` called in every forked child."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
         os.register_at_fork(after_in_child=forget)

@@ -13,11 +13,11 @@ if _wish == "python":
     import wsfast._codec_py as _impl
 elif _wish in ("", "c") or _wish.startswith("c-"):
     try:
-        import wsfast._codec_c as _impl  # type: ignore[no-redef]
+        import wsfast._codec_c as _impl
     except ModuleNotFoundError as exc:
         if _wish or exc.name != "wsfast._codec_c":
             raise
-        import wsfast._codec_py as _impl  # type: ignore[no-redef]
+        import wsfast._codec_py as _impl
     else:
         if _wish.startswith("c-"):
             _impl._select(_wish[2:])
@@ -49,7 +49,7 @@ def build_info() -> dict[str, object]:
     setup.py leaves it in the package. ``ok`` is None in a checkout that was never built.
     """
     try:
-        from wsfast._build_info import INFO  # type: ignore[import-not-found, unused-ignore]
+        from wsfast._build_info import INFO
     except ModuleNotFoundError:
         return {"ok": None, "reason": "not built: run `make build`"}
     return dict(INFO)

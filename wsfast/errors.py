@@ -1,6 +1,6 @@
-"""The errors of wsfast: one table of names, close codes and texts, and the exceptions that carry them.
+"""The errors of wsfast: one table of names, close codes and texts, and their exceptions.
 
-The table is the mirror of the ``WSF_ERRORS`` macro in ``include/wsf.h``; a test holds the two equal.
+The table mirrors the ``WSF_ERRORS`` macro of ``include/wsf.h``; a test holds the two equal.
 Leaf module: it imports nothing.
 """
 
@@ -56,7 +56,7 @@ class CodecError(Exception):
 
 
 class RemoteProtocolError(CodecError):
-    """The peer broke the protocol or a limit. Decoders return it as the last item, never raise it."""
+    """The peer broke the protocol or a limit. Decoders return it as the last item."""
 
 
 class LocalProtocolError(CodecError):

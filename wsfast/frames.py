@@ -4,7 +4,15 @@ Leaf module. No ``dataclasses``, no ``typing``: importing either costs more than
 of ``import wsfast``.
 """
 
+from __future__ import annotations
+
 from enum import Enum, IntEnum
+from operator import index
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, Self
 
 
 class Opcode(IntEnum):
@@ -64,8 +72,9 @@ class _Value:
     __match_args__: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        if cls.__bases__ != (_Value,):
-            raise TypeError(f"{cls.__bases__[0].__name__} is final")
+        base: Any = cls.__bases__[0]
+        if base.__match_args__:
+            raise TypeError(f"{base.__name__} is final")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -77,9 +86,9 @@ class _Value:
         return tuple([getattr(self, name) for name in self.__match_args__])
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
+        if not isinstance(other, type(self)):  # final classes: the same type
             return NotImplemented
-        return self._fields() == other._fields()  # type: ignore[attr-defined]
+        return self._fields() == other._fields()
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._fields()))
@@ -92,9 +101,9 @@ class _Value:
         return type(self), self._fields()
 
 
-def _writer(slot: object) -> object:
+def _writer(slot: Any) -> Callable[[object, object], None]:
     """The one way past ``__setattr__``: a slot's own ``__set__``, for constructors."""
-    return slot.__set__  # type: ignore[attr-defined]
+    return slot.__set__  # type: ignore[no-any-return]
 
 
 class Frame(_Value):
@@ -104,6 +113,12 @@ class Frame(_Value):
     """
 
     __slots__ = __match_args__ = ("opcode", "fin", "rsv", "payload", "complete")
+
+    opcode: Opcode
+    fin: bool
+    rsv: int
+    payload: bytes
+    complete: bool
 
     def __init__(
         self, opcode: Opcode, fin: bool, rsv: int, payload: bytes, complete: bool = True
@@ -127,6 +142,8 @@ class Ping(_Value):
 
     __slots__ = __match_args__ = ("payload",)
 
+    payload: bytes
+
     def __init__(self, payload: bytes) -> None:
         _ping_payload(self, payload)
 
@@ -139,6 +156,8 @@ class Pong(_Value):
 
     __slots__ = __match_args__ = ("payload",)
 
+    payload: bytes
+
     def __init__(self, payload: bytes) -> None:
         _pong_payload(self, payload)
 
@@ -150,6 +169,9 @@ class Close(_Value):
     """A Close frame, RFC 6455 §5.5.1; ``code`` is 1005 where the frame carried none."""
 
     __slots__ = __match_args__ = ("code", "reason")
+
+    code: int
+    reason: str
 
     def __init__(self, code: int, reason: str) -> None:
         _close_code(self, code)
@@ -165,6 +187,8 @@ class Text(_Value):
 
     __slots__ = __match_args__ = ("payload",)
 
+    payload: bytes
+
     def __init__(self, payload: bytes) -> None:
         _text_payload(self, payload)
 
@@ -177,6 +201,14 @@ class Header(_Value):
 
     __slots__ = __match_args__ = ("opcode", "fin", "rsv", "masked", "length", "key", "size")
 
+    opcode: Opcode
+    fin: bool
+    rsv: int
+    masked: bool
+    length: int
+    key: bytes
+    size: int
+
     def __init__(
         self, opcode: Opcode, fin: bool, rsv: int, masked: bool, length: int, key: bytes, size: int
     ) -> None:
@@ -188,13 +220,23 @@ class Header(_Value):
 _header_writers = [_writer(getattr(Header, name)) for name in Header.__match_args__]
 
 
+class _Settings(_Value):
+    __slots__ = ()
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return type(self)(**{**dict(zip(self.__match_args__, self._fields())), **changes})
+
+    __replace__ = replace
+
+
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> object:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
     return value
 
 
-class Policy(_Value):
+class Policy(_Settings):
     """How strictly a peer is judged. The defaults are what RFC 6455 demands.
 
     mask            "require" (a server's view, §5.1), "forbid" (a client's) or "any"
@@ -219,37 +261,37 @@ class Policy(_Value):
         "close_codes",
     )
 
+    mask: Literal["require", "forbid", "any"]
+    minimal_length: bool
+    msb: Literal["reject", "too_big", "accept"]
+    rsv: int
+    check: Literal["header", "payload"]
+    utf8: Literal["fail_fast", "message", "off"]
+    close_codes: Literal["rfc", "any"]
+
     def __init__(
         self,
-        mask: str = "require",
+        mask: Literal["require", "forbid", "any"] = "require",
         minimal_length: bool = True,
-        msb: str = "reject",
+        msb: Literal["reject", "too_big", "accept"] = "reject",
         rsv: int = 0,
-        check: str = "header",
-        utf8: str = "fail_fast",
-        close_codes: str = "rfc",
+        check: Literal["header", "payload"] = "header",
+        utf8: Literal["fail_fast", "message", "off"] = "fail_fast",
+        close_codes: Literal["rfc", "any"] = "rfc",
     ) -> None:
-        if not isinstance(rsv, int):
-            raise TypeError(f"rsv must be an int, not {type(rsv).__name__}")
-        if not 0 <= rsv <= 7:
+        if not 0 <= index(rsv) <= 7:
             raise ValueError("rsv must be 0..7")
         values = (
             _one_of("mask", mask, ("require", "forbid", "any")),
             bool(minimal_length),
             _one_of("msb", msb, ("reject", "too_big", "accept")),
-            int(rsv),
+            index(rsv),
             _one_of("check", check, ("header", "payload")),
             _one_of("utf8", utf8, ("fail_fast", "message", "off")),
             _one_of("close_codes", close_codes, ("rfc", "any")),
         )
         for write, value in zip(_policy_writers, values):
             write(self, value)
-
-    def replace(self, **changes: object) -> "Policy":
-        """A copy with some fields changed."""
-        return Policy(**{**dict(zip(self.__match_args__, self._fields())), **changes})  # type: ignore[arg-type]
-
-    __replace__ = replace
 
 
 _policy_writers = [_writer(getattr(Policy, name)) for name in Policy.__match_args__]
@@ -258,7 +300,7 @@ STRICT_SERVER = Policy(mask="require")
 STRICT_CLIENT = Policy(mask="forbid")
 
 
-class Limits(_Value):
+class Limits(_Settings):
     """Every bound on what a peer can make us hold or do. All inclusive; ``None`` means no bound.
 
     Sizes are bytes, times are seconds.
@@ -292,6 +334,19 @@ class Limits(_Value):
         "queue_bytes",
     )
 
+    max_message: int | None
+    max_frame: int | None
+    max_fragments: int | None
+    max_pending_pongs: int
+    max_ratio: float | None
+    max_head: int
+    max_headers: int
+    open_timeout: float | None
+    close_timeout: float | None
+    message_timeout: float | None
+    queue_messages: int
+    queue_bytes: int
+
     def __init__(
         self,
         max_message: int | None = 1 << 20,
@@ -324,12 +379,6 @@ class Limits(_Value):
         for write, value in zip(_limits_writers, values):
             write(self, value)
 
-    def replace(self, **changes: object) -> "Limits":
-        """A copy with some fields changed."""
-        return Limits(**{**dict(zip(self.__match_args__, self._fields())), **changes})  # type: ignore[arg-type]
-
-    __replace__ = replace
-
 
 def _bound(
     name: str, value: object, least: int, kinds: type | tuple[type, ...], optional: bool
@@ -338,7 +387,7 @@ def _bound(
         return None
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number{' or None' if optional else ''}, not {value!r}")
-    if not value >= least:  # a NaN is not
+    if not value >= least:  # type: ignore[operator]  # a NaN is not
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
     return value
 

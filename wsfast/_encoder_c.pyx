@@ -1,0 +1,239 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True, binding=False, embedsignature=True
+# cython: embedsignature.format=clinic
+"""Layer 2 over the C core, the sending half: one allocation per frame.
+
+``_encoder_py`` is the same thing in Python; read that for what happens, this for how it is stored.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.number cimport PyNumber_Index
+from libc.string cimport memcpy
+cimport cython
+
+from wsfast._kernels_c cimport Bytes, acquire, local, mask_bytes, read_key, release
+from wsfast._wsf cimport *
+
+from os import urandom
+
+from wsfast._keys import BLOCK, after_fork
+from wsfast.frames import Role
+
+cdef extern from "Python.h":
+    void *PyUnicode_DATA(object text) noexcept
+    bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
+    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
+    bytes PyUnicode_AsUTF8String(object text)
+
+wsf_init()
+
+
+def _select(isa, /):
+    """Use one set of kernels, for tests."""
+    wsf_select(isa.encode())
+
+
+@cython.final
+cdef class _KeyPool:
+    """``_keys.KeyPool`` in C: keys cut from blocks of the operating system's random bytes."""
+
+    cdef bytes block
+    cdef Py_ssize_t used
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        """Drop what is left of the block."""
+        with cython.critical_section(self):
+            self.block = b""
+            self.used = 0
+
+    cdef int take(self, uint8_t *key) except -1:
+        with cython.critical_section(self):
+            if self.used >= PyBytes_GET_SIZE(self.block):
+                self.block = urandom(BLOCK)
+                self.used = 0
+            memcpy(key, PyBytes_AS_STRING(self.block) + self.used, 4)
+            self.used += 4
+        return 0
+
+
+cdef _KeyPool pool = _KeyPool()
+after_fork(pool.forget)
+
+
+@cython.final
+cdef class FrameEncoder:
+    """Messages in, frames out, each one ``bytes``.
+
+    A client masks every frame with a fresh key (§5.3) from ``keys()``, by default a pool of the
+    operating system's random bytes. ``deflate`` is an object with ``deflate(data, fin) -> bytes``
+    and ``threshold``, the size in bytes below which ``compress=None`` leaves a message alone.
+    ``LocalProtocolError`` for what the protocol forbids; nothing is changed by a failed call.
+    """
+
+    cdef object keys, deflate
+    cdef wsf_utf8 utf8
+    cdef uint8_t opened
+    cdef bint masks, compressed
+
+    def __init__(self, role, *, keys=None, deflate=None):
+        if role is not Role.SERVER and role is not Role.CLIENT:
+            raise TypeError(f"role must be a Role, not {type(role).__name__}")
+        self.masks = role is Role.CLIENT
+        self.keys = keys
+        self.deflate = deflate
+
+    def text(self, data, *, fin=True, compress=None):
+        """A text frame from a ``str`` or a buffer of UTF-8; ``fin=False`` starts a message."""
+        return self.data_frame(WSF_TEXT, data, fin, compress)
+
+    def binary(self, data, *, fin=True, compress=None):
+        """A binary frame from any flat buffer of bytes; ``fin=False`` starts a message."""
+        return self.data_frame(WSF_BINARY, data, fin, compress)
+
+    def continuation(self, data, *, fin=True):
+        """The next frame of the open message; a ``str`` only where that is text."""
+        return self.data_frame(WSF_CONT, data, fin, None)
+
+    cdef object data_frame(self, uint8_t opcode, object data, bint fin, object compress):
+        cdef Bytes payload
+        if (opcode == WSF_CONT) != (self.opened != 0):
+            raise local(wsf_e_expected_continuation if self.opened else wsf_e_unexpected_continuation)
+        cdef bint text = (opcode or self.opened) == WSF_TEXT
+        if text and isinstance(data, str):
+            if PyUnicode_IS_COMPACT_ASCII(data):
+                payload.p = <const uint8_t *>PyUnicode_DATA(data)
+                payload.n = PyUnicode_GET_LENGTH(data)
+                payload.viewed = False
+                return self.send(opcode, text, &payload, fin, compress)
+            data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
+        acquire(data, &payload)
+        try:
+            return self.send(opcode, text, &payload, fin, compress)
+        finally:
+            release(&payload)
+
+    cdef object send(self, uint8_t opcode, bint text, Bytes *payload, bint fin, object compress):
+        cdef uint8_t key[4]
+        cdef wsf_utf8 utf8 = self.utf8
+        self.take_key(key)
+        if opcode != WSF_CONT:
+            utf8.held = 0
+        if text:
+            check_utf8(&utf8, payload, fin)
+        cdef bint squeeze = self.compressed if opcode == WSF_CONT else self.wants_deflate(payload.n, compress)
+        if squeeze:
+            squeezed = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
+            frame = self.squeezed_frame(opcode, squeezed, fin, key)
+        else:
+            frame = self.frame(opcode, payload.p, payload.n, fin, 0, key)
+        if fin:
+            self.opened = 0
+        elif opcode != WSF_CONT:
+            self.opened = opcode
+            self.compressed = squeeze
+        self.utf8 = utf8
+        return frame
+
+    cdef bint wants_deflate(self, Py_ssize_t n, object compress) except -1:
+        if self.deflate is None or (compress is not None and not compress):
+            return False
+        return bool(compress) or n >= self.deflate.threshold
+
+    cdef object squeezed_frame(self, uint8_t opcode, object data, bint fin, const uint8_t *key):
+        cdef Bytes payload
+        acquire(data, &payload)
+        try:
+            return self.frame(opcode, payload.p, payload.n, fin, 0 if opcode == WSF_CONT else WSF_RSV1, key)
+        finally:
+            release(&payload)
+
+    def ping(self, data=b""):
+        """A Ping frame; at most 125 bytes."""
+        return self.control(WSF_PING, data)
+
+    def pong(self, data=b""):
+        """A Pong frame; at most 125 bytes."""
+        return self.control(WSF_PONG, data)
+
+    def close(self, code=1000, reason=""):
+        """A Close frame; ``code`` 1005 without a reason is the empty one."""
+        number = PyNumber_Index(code)
+        if not isinstance(reason, str):
+            raise TypeError(f"reason must be a str, not {type(reason).__name__}")
+        text = PyUnicode_AsUTF8String(reason)
+        if number == 1005 and not text:
+            return self.control(WSF_CLOSE, b"")
+        if not 0 <= number < 1 << 16 or not wsf_close_code_allowed(number):
+            raise local(wsf_e_close_code)
+        return self.control(WSF_CLOSE, number.to_bytes(2, "big") + text)
+
+    cdef object control(self, uint8_t opcode, object data):
+        cdef Bytes payload
+        cdef uint8_t key[4]
+        acquire(data, &payload)
+        try:
+            if payload.n > WSF_MAX_CONTROL:
+                raise local(wsf_e_control_too_long)
+            self.take_key(key)
+            return self.frame(opcode, payload.p, payload.n, True, 0, key)
+        finally:
+            release(&payload)
+
+    def parts(self, data, /):
+        """``(header, data)`` of a binary frame, for transports that keep the two apart.
+
+        ``data`` must be ``bytes`` and is not copied; a client cannot (``mask_required``).
+        """
+        cdef uint8_t header[WSF_MAX_HEADER]
+        if not PyBytes_CheckExact(data):
+            raise TypeError(f"parts() needs bytes, not {type(data).__name__}")
+        if self.masks:
+            raise local(wsf_e_mask_required)
+        if self.opened:
+            raise local(wsf_e_expected_continuation)
+        cdef size_t size = self.header(header, WSF_BINARY, PyBytes_GET_SIZE(data), True, 0, NULL)
+        return PyBytes_FromStringAndSize(<const char *>header, size), data
+
+    cdef int take_key(self, uint8_t *key) except -1:
+        if not self.masks:
+            return 0
+        if self.keys is None:
+            return pool.take(key)
+        return read_key(self.keys(), key)
+
+    cdef size_t header(self, uint8_t *out, uint8_t opcode, Py_ssize_t n, bint fin, uint8_t rsv,
+                       const uint8_t *key) noexcept:
+        cdef wsf_frame frame
+        frame.opcode = opcode
+        frame.fin = fin
+        frame.rsv = rsv
+        frame.length = n
+        frame.masked = self.masks
+        if self.masks:
+            memcpy(frame.key, key, 4)
+        return wsf_header_build(out, &frame)
+
+    cdef object frame(self, uint8_t opcode, const uint8_t *p, Py_ssize_t n, bint fin, uint8_t rsv,
+                      const uint8_t *key):
+        cdef uint8_t header[WSF_MAX_HEADER]
+        cdef size_t size = self.header(header, opcode, n, fin, rsv, key)
+        out = PyBytes_FromStringAndSize(NULL, size + n)
+        cdef uint8_t *dst = <uint8_t *>PyBytes_AS_STRING(out)
+        memcpy(dst, header, size)
+        if self.masks:
+            mask_bytes(dst + size, p, n, key, 0)
+        elif n:
+            memcpy(dst + size, p, n)
+        return out
+
+
+cdef int check_utf8(wsf_utf8 *utf8, Bytes *payload, bint fin) except -1:
+    """Refuse what is not text before any of it is sent."""
+    cdef uint64_t fault
+    cdef size_t bad
+    if not wsf_utf8_feed(utf8, payload.p, payload.n, 0, &fault, &bad) or (fin and utf8.held):
+        raise local(wsf_e_invalid_utf8)
+    return 0

@@ -1,0 +1,119 @@
+"""Types of the codec, the same for both implementations; docstrings are in the sources."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn, Protocol, SupportsIndex, final
+
+from typing_extensions import Buffer
+
+from .errors import RemoteProtocolError
+from .frames import Close, Frame, Header, Limits, Ping, Policy, Pong, Role, Text
+
+class Inflate(Protocol):
+    """Undoes a negotiated compression; ``wsfast.deflate`` has one."""
+
+    def inflate(self, data: bytes, fin: bool, limit: int | None, /) -> bytes: ...
+
+class Deflate(Protocol):
+    """Does a negotiated compression; ``wsfast.deflate`` has one."""
+
+    @property
+    def threshold(self) -> int: ...
+    def deflate(self, data: bytes, fin: bool, /) -> bytes: ...
+
+def backend() -> str: ...
+def build_info() -> dict[str, Any]: ...
+def mask(data: Buffer, key: Buffer, /, offset: SupportsIndex = 0) -> bytes: ...
+def mask_inplace(data: Buffer, key: Buffer, /, offset: SupportsIndex = 0) -> None: ...
+def utf8_valid(data: Buffer, /) -> bool: ...
+def parse_header(
+    buf: Buffer, pos: SupportsIndex = 0, /, *, policy: Policy = ...
+) -> Header | None: ...
+def build_header(
+    opcode: SupportsIndex,
+    length: SupportsIndex,
+    /,
+    *,
+    fin: bool = True,
+    rsv: SupportsIndex = 0,
+    key: Buffer | None = None,
+) -> bytes: ...
+def scan(
+    buf: Buffer,
+    pos: SupportsIndex = 0,
+    /,
+    *,
+    policy: Policy,
+    max_frame: SupportsIndex | None = None,
+    max_frames: SupportsIndex = 0,
+) -> tuple[list[Frame], int, RemoteProtocolError | None]: ...
+
+class _Utf8Incremental:
+    @property
+    def pending(self) -> int: ...
+    def reset(self) -> None: ...
+
+@final
+class Utf8Validator(_Utf8Incremental):
+    def feed(self, data: Buffer, final: bool = False) -> None: ...
+
+@final
+class Utf8Decoder(_Utf8Incremental):
+    def feed(self, data: Buffer, final: bool = False) -> str: ...
+
+class _Decoder:
+    @property
+    def failed(self) -> RemoteProtocolError | None: ...
+    @property
+    def buffered(self) -> int: ...
+    def get_buffer(self, hint: SupportsIndex, /) -> memoryview: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class FrameDecoder(_Decoder):
+    def __init__(
+        self,
+        role: Role,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        partial: bool = False,
+    ) -> None: ...
+    def feed(self, data: Buffer, /) -> list[Frame | RemoteProtocolError]: ...
+    def feed_eof(self) -> list[Frame | RemoteProtocolError]: ...
+    def buffer_updated(self, nbytes: SupportsIndex, /) -> list[Frame | RemoteProtocolError]: ...
+
+_Item = str | bytes | Text | Ping | Pong | Close | RemoteProtocolError
+
+@final
+class MessageDecoder(_Decoder):
+    def __init__(
+        self,
+        role: Role,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        text: Literal["str", "bytes"] = "str",
+        inflate: Inflate | None = None,
+    ) -> None: ...
+    def feed(self, data: Buffer, /) -> list[_Item]: ...
+    def feed_eof(self) -> list[_Item]: ...
+    def buffer_updated(self, nbytes: SupportsIndex, /) -> list[_Item]: ...
+
+@final
+class FrameEncoder:
+    def __init__(
+        self,
+        role: Role,
+        *,
+        keys: Callable[[], Buffer] | None = None,
+        deflate: Deflate | None = None,
+    ) -> None: ...
+    def text(
+        self, data: str | Buffer, *, fin: bool = True, compress: bool | None = None
+    ) -> bytes: ...
+    def binary(self, data: Buffer, *, fin: bool = True, compress: bool | None = None) -> bytes: ...
+    def continuation(self, data: str | Buffer, *, fin: bool = True) -> bytes: ...
+    def ping(self, data: Buffer = b"") -> bytes: ...
+    def pong(self, data: Buffer = b"") -> bytes: ...
+    def close(self, code: SupportsIndex = 1000, reason: str = "") -> bytes: ...
+    def parts(self, data: bytes, /) -> tuple[bytes, bytes]: ...
