@@ -4,7 +4,6 @@ Importing this module loads the codec and nothing else; ``wsfast.connection``,
 ``wsfast.handshake``, ``wsfast.deflate`` and ``wsfast.uvicorn`` load when they are asked for.
 """
 
-from ._version import __version__
 from .codec import (
     FrameDecoder,
     FrameEncoder,
@@ -25,7 +24,6 @@ from .frames import (
     STRICT_CLIENT,
     STRICT_SERVER,
     Close,
-    CloseCode,
     Frame,
     Header,
     Limits,
@@ -36,6 +34,8 @@ from .frames import (
     Role,
     Text,
 )
+
+__version__ = "0.1.0"
 
 __all__ = [
     "STRICT_CLIENT",
@@ -75,7 +75,19 @@ __all__ = [
 ]
 
 # Loaded on first use: they are not needed to decode a frame, and the import budget is 8 ms.
-_LATE = {"Connection": "connection", "PreparedMessage": "prepared", "handshake": "handshake"}
+_LATE = {
+    "CloseCode": "close_codes",
+    "Connection": "connection",
+    "PreparedMessage": "prepared",
+    "handshake": "handshake",
+}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import handshake
+    from .close_codes import CloseCode
+    from .connection import Connection
+    from .prepared import PreparedMessage
 
 
 def __getattr__(name: str) -> object:

@@ -282,6 +282,7 @@ cdef class Utf8Decoder(_Utf8Incremental):
         return self.run(data, final, True)
 
 
+@cython.binding(True)  # its default is an object, which no text signature can show
 def parse_header(buf, pos=0, /, *, policy=STRICT_SERVER):
     """The ``Header`` at ``buf[pos:]``, or ``None`` while it is incomplete.
 

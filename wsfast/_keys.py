@@ -5,8 +5,6 @@ key is used once: the pool is shared by all threads under a lock, and a forked c
 block, since otherwise parent and child would send the same keys.
 """
 
-from __future__ import annotations
-
 import _thread
 import os
 
@@ -22,7 +20,7 @@ class KeyPool:
 
     __slots__ = ("_block", "_fresh", "_lock", "_used")
 
-    def __init__(self, fresh: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, fresh: "Callable[[int], bytes]" = os.urandom) -> None:
         self._fresh = fresh
         self.forget()
 
@@ -43,7 +41,7 @@ class KeyPool:
             return self._block[start : start + 4]
 
 
-def after_fork(forget: Callable[[], None]) -> None:
+def after_fork(forget: "Callable[[], None]") -> None:
     """Have ``forget`` called in every forked child."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
         os.register_at_fork(after_in_child=forget)

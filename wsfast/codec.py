@@ -53,3 +53,9 @@ def build_info() -> dict[str, object]:
     except ModuleNotFoundError:
         return {"ok": None, "reason": "not built: run `make build`"}
     return dict(INFO)
+
+
+def environment() -> dict[str, str]:
+    """The ``WSFAST`` variables that are set, for ``wsfast status``."""
+    names = [name for name in sorted(os.environ) if name == "WSFAST" or name.startswith("WSFAST_")]
+    return {name: os.environ[name] for name in names}

@@ -4,8 +4,6 @@ Leaf module. No ``dataclasses``, no ``typing``: importing either costs more than
 of ``import wsfast``.
 """
 
-from __future__ import annotations
-
 from enum import Enum, IntEnum
 from operator import index
 
@@ -24,29 +22,6 @@ class Opcode(IntEnum):
     CLOSE = 0x8
     PING = 0x9
     PONG = 0xA
-
-
-class CloseCode(IntEnum):
-    """Close codes of RFC 6455 §7.4.1 and the IANA registry (1004 is reserved and has no name)."""
-
-    NORMAL_CLOSURE = 1000
-    GOING_AWAY = 1001
-    PROTOCOL_ERROR = 1002
-    UNSUPPORTED_DATA = 1003
-    NO_STATUS_RCVD = 1005
-    ABNORMAL_CLOSURE = 1006
-    INVALID_FRAME_PAYLOAD_DATA = 1007
-    POLICY_VIOLATION = 1008
-    MESSAGE_TOO_BIG = 1009
-    MANDATORY_EXTENSION = 1010
-    INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012
-    TRY_AGAIN_LATER = 1013
-    BAD_GATEWAY = 1014
-    TLS_HANDSHAKE = 1015
-    UNAUTHORIZED = 3000
-    FORBIDDEN = 3003
-    TIMEOUT = 3008
 
 
 class Role(Enum):
@@ -101,7 +76,7 @@ class _Value:
         return type(self), self._fields()
 
 
-def _writer(slot: Any) -> Callable[[object, object], None]:
+def _writer(slot: "Any") -> "Callable[[object, object], None]":
     """The one way past ``__setattr__``: a slot's own ``__set__``, for constructors."""
     return slot.__set__  # type: ignore[no-any-return]
 
@@ -223,7 +198,7 @@ _header_writers = [_writer(getattr(Header, name)) for name in Header.__match_arg
 class _Settings(_Value):
     __slots__ = ()
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: "Any") -> "Self":
         """A copy with some fields changed."""
         return type(self)(**{**dict(zip(self.__match_args__, self._fields())), **changes})
 
@@ -261,23 +236,23 @@ class Policy(_Settings):
         "close_codes",
     )
 
-    mask: Literal["require", "forbid", "any"]
+    mask: 'Literal["require", "forbid", "any"]'
     minimal_length: bool
-    msb: Literal["reject", "too_big", "accept"]
+    msb: 'Literal["reject", "too_big", "accept"]'
     rsv: int
-    check: Literal["header", "payload"]
-    utf8: Literal["fail_fast", "message", "off"]
-    close_codes: Literal["rfc", "any"]
+    check: 'Literal["header", "payload"]'
+    utf8: 'Literal["fail_fast", "message", "off"]'
+    close_codes: 'Literal["rfc", "any"]'
 
     def __init__(
         self,
-        mask: Literal["require", "forbid", "any"] = "require",
+        mask: 'Literal["require", "forbid", "any"]' = "require",
         minimal_length: bool = True,
-        msb: Literal["reject", "too_big", "accept"] = "reject",
+        msb: 'Literal["reject", "too_big", "accept"]' = "reject",
         rsv: int = 0,
-        check: Literal["header", "payload"] = "header",
-        utf8: Literal["fail_fast", "message", "off"] = "fail_fast",
-        close_codes: Literal["rfc", "any"] = "rfc",
+        check: 'Literal["header", "payload"]' = "header",
+        utf8: 'Literal["fail_fast", "message", "off"]' = "fail_fast",
+        close_codes: 'Literal["rfc", "any"]' = "rfc",
     ) -> None:
         if not 0 <= index(rsv) <= 7:
             raise ValueError("rsv must be 0..7")
