@@ -280,6 +280,11 @@ cdef class _Decoder:
         return wsf_decoder_held(self.core) + self.control_size + self.size
 
     @property
+    def unfinished(self):
+        """Whether the stream is inside a frame or a fragmented message."""
+        return self.failed is None and not self.ended and wsf_decoder_unfinished(self.core)
+
+    @property
     def _moved(self):
         return self.moved
 

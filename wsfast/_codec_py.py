@@ -212,6 +212,11 @@ class _Decoder:
         if self._fault is not None and (final or self._check == "fail_fast"):
             raise RemoteProtocolError("invalid_utf8", self._fault)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the stream is inside a frame or a fragmented message."""
+        return self.failed is None and not self._ended and self._reader.unfinished
+
     def get_buffer(self, hint: SupportsIndex, /) -> memoryview:
         """A writable view to receive into, for ``asyncio.BufferedProtocol``; 64 to 256 KiB."""
         size = min(max(index(hint), _RECEIVE_BUFFER), _LARGEST_RECEIVE_BUFFER)
