@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: freethreading_compatible=True, binding=False, embedsignature=True
-# cython: embedsignature.format=clinic
+# cython: embedsignature.format=clinic, auto_pickle=False
 """Layer 2 over the C core, the receiving half: one C call per chunk, payload unmasked straight into
 the object it ends in.
 
@@ -9,7 +9,7 @@ the object it ends in.
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
@@ -86,7 +86,7 @@ cdef class _Decoder:
     cdef bint ended, held_is_text, ascii, has_fault, any_close_code, fail_fast, unchecked
 
     def __cinit__(self):
-        self.core = <wsf_decoder *>PyMem_Malloc(wsf_decoder_size())
+        self.core = <wsf_decoder *>PyMem_Calloc(1, wsf_decoder_size())
         if self.core == NULL:
             raise MemoryError
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: freethreading_compatible=True, binding=False, embedsignature=True
-# cython: embedsignature.format=clinic
+# cython: embedsignature.format=clinic, auto_pickle=False
 """Layer 2 over the C core, the sending half: one allocation per frame.
 
 ``_encoder_py`` is the same thing in Python; read that for what happens, this for how it is stored.
@@ -84,6 +84,9 @@ cdef class FrameEncoder:
         self.masks = role is Role.CLIENT
         self.keys = keys
         self.deflate = deflate
+
+    def __reduce__(self):
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
 
     def text(self, data, *, fin=True, compress=None):
         """A text frame from a ``str`` or a buffer of UTF-8; ``fin=False`` starts a message."""

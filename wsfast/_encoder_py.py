@@ -19,7 +19,7 @@ from .frames import Opcode, Role
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol, SupportsIndex
+    from typing import NoReturn, Protocol, SupportsIndex
 
     from typing_extensions import Buffer
 
@@ -54,6 +54,9 @@ class FrameEncoder:
         self._open = 0  # opcode of the fragmented message being sent
         self._compressed = False
         self._utf8: Utf8Stream | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
 
     def text(self, data: str | Buffer, *, fin: bool = True, compress: bool | None = None) -> bytes:
         """A text frame from a ``str`` or a buffer of UTF-8; ``fin=False`` starts a message."""

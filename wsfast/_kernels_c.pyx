@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: freethreading_compatible=True, binding=False, embedsignature=True
-# cython: embedsignature.format=clinic
+# cython: embedsignature.format=clinic, auto_pickle=False
 """Layer 1 over the C core: masking, UTF-8, frame headers; and what layer 2 needs of the binding.
 
 ``_kernels_py`` is the same thing in Python; read that for what happens, this for how it is
@@ -216,6 +216,9 @@ cdef class _Utf8Incremental:
     def pending(self):
         """Bytes (0..3) of an unfinished sequence held back."""
         return self.utf8.held
+
+    def __reduce__(self):
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a text")
 
     cdef object run(self, object data, object final, bint decode):
         cdef Bytes piece

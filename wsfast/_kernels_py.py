@@ -14,7 +14,7 @@ from .frames import STRICT_SERVER, Frame, Header, Opcode, Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import SupportsIndex
+    from typing import NoReturn, SupportsIndex
 
     from typing_extensions import Buffer
 
@@ -158,6 +158,9 @@ class _Utf8Incremental:
     def pending(self) -> int:
         """Bytes (0..3) of an unfinished sequence held back."""
         return len(self._stream.carry)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a text")
 
     def _feed(self, data: Buffer, final: bool) -> str:
         if self._error is not None:
