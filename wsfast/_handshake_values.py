@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ._http import Extension, Headers
+    from .codec import Deflate, Inflate
 
     AnyHeaders = Iterable[tuple[str | bytes, str | bytes]]
     Parameters = Iterable[tuple[str, str | None]]
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
         def name(self) -> str: ...
         @property
         def header(self) -> str: ...
+        def inflater(self, max_ratio: float | None = None, /) -> Inflate: ...
+        def deflater(self) -> Deflate: ...
 
     class ServerExtension(Protocol):
         """What a server wants of an extension, such as ``deflate.PerMessageDeflate``."""
