@@ -234,7 +234,7 @@ cdef class _Decoder:
         Nothing is reserved on a declaration alone beyond 64 KiB; then it grows geometrically.
         """
         cdef Py_ssize_t need = self.size + more, capacity
-        if need > self.capacity:
+        if need > self.capacity or self.held == NULL:  # an empty message is an object too
             capacity = max(2 * self.capacity, FIRST_RESERVE)
             if <uint64_t>capacity > expected:
                 capacity = expected
