@@ -16,15 +16,19 @@ WISH = os.environ.get("WSFAST_BUILD", "")
 CORE = sorted(glob.glob("csrc/*.c"))
 HEADERS = ["wsfast/include/wsf.h", *sorted(glob.glob("csrc/*.h"))]
 MSVC = sys.platform == "win32"
+FLAGS = ["/std:c11"] if MSVC else ["-std=c11", "-O3"]
+if not MSVC and "-g" not in os.environ.get("CFLAGS", "").split():
+    FLAGS.append("-g0")  # Python's own -g makes the wheel four times as big
 
 
-def extension(name: str, sources: list[str]) -> Extension:
+def extension(name: str, sources: list[str], optional: bool = False) -> Extension:
     return Extension(
         f"wsfast.{name}",
         sources,
+        optional=optional,
         include_dirs=["wsfast/include", "csrc"],
         depends=HEADERS,
-        extra_compile_args=["/std:c11"] if MSVC else ["-std=c11", "-O3"],
+        extra_compile_args=FLAGS,
         # No lines of Python in the generated C's tracebacks, no unused checks of Cython's own.
         define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],
     )
@@ -41,8 +45,8 @@ def extensions() -> list[Extension]:
     if WISH == "no" or sys.implementation.name != "cpython":
         return []
     found = codec()
-    if not MSVC and os.path.exists("wsfast/cli/_load.c"):  # the load generator is POSIX
-        found.append(extension("cli._load", ["wsfast/cli/_load.c"]))
+    if not MSVC:  # the load generator of `wsfast bench`: POSIX; without it one in Python is used
+        found.append(extension("cli._load", ["wsfast/cli/_load.c"], optional=WISH != "yes"))
     return found
 
 
@@ -57,12 +61,20 @@ class optional_build_ext(build_ext):
             if WISH == "yes":
                 raise
             info = {"ok": False, "reason": f"{type(exc).__name__}: {exc}"}
-            self.extensions = []
+            self.forget()
         if WISH == "no":
             info = {"ok": False, "reason": "WSFAST_BUILD=no"}
         elif not self.extensions and info["ok"]:
             info = {"ok": False, "reason": f"no C extension for {sys.implementation.name}"}
         self.leave(info)
+
+    def forget(self) -> None:
+        """Half a codec is none: leave no extension behind, of this build or an earlier one."""
+        for extension in self.extensions:
+            path = self.get_ext_fullpath(extension.name)
+            if os.path.exists(path):
+                os.remove(path)
+        self.extensions = []
 
     def leave(self, info: dict[str, object]) -> None:
         root = "wsfast" if self.inplace else os.path.join(self.build_lib, "wsfast")
