@@ -1,0 +1,68 @@
+"""PreparedMessage: one frame for many connections."""
+
+import pytest
+
+import wsfast
+from wsfast import Connection, FrameEncoder, MessageDecoder, PreparedMessage, Role
+from wsfast.deflate import PerMessageDeflate
+
+TEXT = '{"event": "tick", "values": [1, 2, 3, 4, 5, 6, 7, 8, 9]}' * 4
+
+
+def connection(*params):
+    """A server's connection on which permessage-deflate was agreed with these parameters."""
+    agreed = PerMessageDeflate().negotiate(params)
+    assert agreed is not None
+    return Connection(Role.SERVER, extensions=[agreed])
+
+
+def test_plain_frame_is_the_encoders():
+    assert PreparedMessage(TEXT).frame_for(None) == FrameEncoder(Role.SERVER).text(TEXT)
+    binary = b"\xff\x00"
+    assert PreparedMessage(binary).frame_for(None) == FrameEncoder(Role.SERVER).binary(binary)
+
+
+def test_a_client_needs_a_key_of_its_own():
+    with pytest.raises(wsfast.LocalProtocolError) as caught:
+        PreparedMessage("x").frame_for(Connection(Role.CLIENT))
+    assert caught.value.name == "mask_required"
+
+
+def test_mutable_data_is_copied():
+    data = bytearray(b"abc")
+    message = PreparedMessage(data)
+    data[:] = b"xyz"
+    assert message.frame_for(None).endswith(b"abc")
+
+
+def test_compressed_once_for_all_connections_without_takeover():
+    message = PreparedMessage(TEXT)
+    first, second = (connection(("server_no_context_takeover", None)) for _ in range(2))
+    frame = message.frame_for(first)
+    assert frame is message.frame_for(second)
+    assert len(frame) < len(TEXT)
+    client = PerMessageDeflate().confirm([("server_no_context_takeover", None)])
+    assert client is not None
+    decoder = MessageDecoder(Role.CLIENT, inflate=client.inflater())
+    assert decoder.feed(frame + frame) == [TEXT, TEXT]
+
+
+@pytest.mark.parametrize("data", [5, None, 1.5])
+def test_only_text_and_bytes(data):
+    with pytest.raises(TypeError):
+        PreparedMessage(data)
+
+
+def test_takeover_connections_get_it_plain():
+    message = PreparedMessage(TEXT)
+    assert message.frame_for(connection()) is message.frame_for(None)
+
+
+@pytest.mark.parametrize("compress", [None, True, False])
+def test_compress_option(compress):
+    alone = connection(("server_no_context_takeover", None))
+    small, large = "x", TEXT
+    for text in (small, large):
+        frame = PreparedMessage(text, compress=compress).frame_for(alone)
+        squeezed = compress or (compress is None and text is large)
+        assert bool(frame[0] & 0x40) is bool(squeezed)

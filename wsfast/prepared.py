@@ -1,0 +1,68 @@
+"""One message for many connections: framed once, compressed once per set of parameters."""
+
+from __future__ import annotations
+
+from .codec import FrameEncoder
+from .deflate import DeflateParameters
+from .errors import LocalProtocolError
+from .frames import Role
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from .connection import Connection
+
+
+class PreparedMessage:
+    """A text (``str``) or binary message, ready to be sent by a server to any number of connections.
+
+    A frame compressed on its own fits every connection whose server side starts each message with
+    an empty window (``server_no_context_takeover``). To the others it goes uncompressed: a frame
+    that their compressor has not made would put the two windows out of step (RFC 7692 §7.1.1.1).
+    ``compress`` is that of ``FrameEncoder.text``. A mutable buffer is copied here.
+    """
+
+    __slots__ = ("_compress", "_data", "_frames", "_is_text")
+
+    def __init__(self, data: str | Buffer, *, compress: bool | None = None) -> None:
+        self._is_text = isinstance(data, str)
+        self._data = data.encode() if isinstance(data, str) else bytes(memoryview(data))
+        self._compress = compress
+        # By what the frame depends on: (window bits, level, memLevel), None for uncompressed.
+        self._frames: dict[tuple[int, int, int] | None, bytes] = {None: self._frame(None)}
+
+    def frame_for(self, connection: Connection | None) -> bytes:
+        """The frame to send on ``connection``, or with ``None`` the uncompressed one.
+
+        The same object for all connections with equal parameters. ``LocalProtocolError``
+        (``mask_required``) for a client's connection, whose every frame needs a key of its own.
+        """
+        if connection is None:
+            return self._frames[None]
+        if connection.role is not Role.SERVER:
+            raise LocalProtocolError("mask_required")
+        for agreed in connection.extensions:
+            if isinstance(agreed, DeflateParameters) and self._fits(agreed):
+                return self._compressed(agreed)
+        return self._frames[None]
+
+    def _fits(self, parameters: DeflateParameters) -> bool:
+        if self._compress is not None and not self._compress:
+            return False
+        if not parameters.server_no_context_takeover:
+            return False
+        return bool(self._compress) or len(self._data) >= parameters.threshold
+
+    def _compressed(self, parameters: DeflateParameters) -> bytes:
+        key = (parameters.server_max_window_bits, parameters.level, parameters.mem_level)
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frames[key] = self._frame(parameters)
+        return frame
+
+    def _frame(self, parameters: DeflateParameters | None) -> bytes:
+        deflate = None if parameters is None else parameters.deflater()
+        encoder = FrameEncoder(Role.SERVER, deflate=deflate)
+        send = encoder.text if self._is_text else encoder.binary
+        return send(self._data, compress=deflate is not None)
