@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PreparedMessage:
-    """A text (``str``) or binary message, ready to be sent by a server to any number of connections.
+    """A text (``str``) or binary message, ready for a server to send to any number of peers.
 
     A frame compressed on its own fits every connection whose server side starts each message with
     an empty window (``server_no_context_takeover``). To the others it goes uncompressed: a frame
