@@ -1,0 +1,121 @@
+"""What all tests share: the implementations present, and frames to feed them.
+
+``backend`` runs a test once per implementation: ``python``, ``c-scalar``, ``c-avx2``, … An absent
+one is simply not there, unless WSFAST_EXPECT lists it: then the session fails before it starts, so
+that CI cannot test the slow path by mistake. The header of the report says what is tested.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import wsfast
+from wsfast import codec
+
+# A shared CI core can stall for longer than any deadline: the timeout of pyproject.toml is enough.
+# A fixture of module scope may outlive an example; drawing a mutated stream is not quick.
+_CALM = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=_CALM)
+settings.register_profile("ci", settings.get_profile("default"), max_examples=400, print_blob=True)
+settings.register_profile("long", settings.get_profile("default"), max_examples=20_000)
+settings.load_profile("default")
+
+EXPECTED = tuple(filter(None, os.environ.get("WSFAST_EXPECT", "").split(",")))
+
+
+def _compiled() -> ModuleType | None:
+    """The C implementation; None only where it was never built. A broken one is an error."""
+    try:
+        return importlib.import_module("wsfast._codec_c")
+    except ModuleNotFoundError as exc:
+        if exc.name != "wsfast._codec_c":
+            raise
+        return None
+
+
+C = _compiled()
+C_BACKENDS = [f"c-{isa}" for isa in reversed(C._kernels_c._available())] if C else []
+BACKENDS = ["python", *C_BACKENDS]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing = [name for name in EXPECTED if name not in BACKENDS]
+    if missing:
+        found = ", ".join(BACKENDS)
+        raise pytest.UsageError(f"WSFAST_EXPECT: no {', '.join(missing)} here (there are {found})")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    place = Path(wsfast.__file__).parent
+    return [
+        f"wsfast {wsfast.__version__} from {place}, back end {codec.backend()}",
+        f"back ends tested: {', '.join(BACKENDS)}; expected: {', '.join(EXPECTED) or 'none'}",
+    ]
+
+
+@contextmanager
+def implementation(name: str) -> Iterator[ModuleType]:
+    if name == "python":
+        yield importlib.import_module("wsfast._codec_py")
+        return
+    assert C is not None
+    before = C.backend()
+    C._select(name.removeprefix("c-"))
+    try:
+        yield C
+    finally:
+        C._select(before.removeprefix("c-"))
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """Each implementation in turn: a module with the names of layers 1 and 2."""
+    with implementation(request.param) as module:
+        yield module
+
+
+@pytest.fixture(scope="session")
+def agree() -> Callable[[Callable[[ModuleType], object]], object]:
+    """``agree(run)``: ``run(module)`` for every implementation; all must return the same."""
+    if not C_BACKENDS:
+        pytest.skip("only one implementation is present")
+
+    def check(run: Callable[[ModuleType], object]) -> object:
+        found = {}
+        for name in BACKENDS:
+            with implementation(name) as module:
+                found[name] = run(module)
+        for name in C_BACKENDS:
+            assert found[name] == found["python"], name
+        return found["python"]
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def streams() -> ModuleType:
+    """The module ``streams.py`` beside this file: streams of frames, mostly valid, and mutated."""
+    spec = importlib.util.spec_from_file_location("streams", Path(__file__).with_name("streams.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def frame(streams: ModuleType) -> Callable[..., bytes]:
+    """``frame(opcode, payload=b"", *, fin=True, rsv=0, key=None, length=None, width=None)``.
+
+    The bytes of one frame, built without wsfast: masked where ``key`` is given; ``length`` and
+    ``width`` (0, 2 or 8 extended bytes) lie about the payload where they are given.
+    """
+    return streams.frame  # type: ignore[no-any-return]
