@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
 
 
+_BARE = frozenset((str, bytes))
+
+
 def _discard(data: bytes) -> list[Any]:
     return []
 
@@ -59,16 +62,17 @@ class Stream(asyncio.Protocol):
         "_flush_due",
         "_held",
         "_keepalive",
+        "_length",
         "_limits",
         "_line",
         "_loop",
         "_open",
         "_outbox",
-        "_outbox_bytes",
-        "_pongs",
+                "_pongs",
         "_queue",
         "_queued",
         "_reading",
+        "_room",
         "_streaming",
         "_suspect",
         "_waiter",
@@ -77,12 +81,14 @@ class Stream(asyncio.Protocol):
         "transport",
     )
 
+    role = Role.SERVER  # with `extensions`, what PreparedMessage asks of a connection
     transport: asyncio.Transport
     extensions: tuple[DeflateParameters, ...]
     _write: Callable[[bytes], object]
     _encoder: FrameEncoder
     _encode_text: Callable[[Any], bytes]
     _encode_binary: Callable[[Any], bytes]
+    _length: Callable[[Any], int]
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limits: Limits, cork: str, wake: str
@@ -108,7 +114,7 @@ class Stream(asyncio.Protocol):
         self._drained: asyncio.Event | None = None  # there while the transport takes no more
         self._held = cork == "burst"
         self._outbox: list[bytes] = []
-        self._outbox_bytes = 0
+        self._room = CORK_BYTES
         self._flush_due = False
         self._pongs: list[bytes] = []  # while the transport takes no more
 
@@ -125,6 +131,7 @@ class Stream(asyncio.Protocol):
         self._encoder = FrameEncoder(Role.SERVER, deflate=deflater)
         self._encode_text = self._encoder.text
         self._encode_binary = self._encoder.binary
+        self._length = len if text == "str" else _size  # Text has no len()
         self._open = True
         self._streaming = self._drained is None
 
@@ -163,24 +170,23 @@ class Stream(asyncio.Protocol):
 
     def _take(self, events: list[Any]) -> None:
         """Queue what one read brought, answer what is not for the application, wake it."""
-        characters = 0
         last = None
-        for item in events:
-            kind = type(item)
-            if kind is not str and kind is not bytes:
-                events, characters, last = self._sort(events)
-                break
-            characters += len(item)
+        if not _BARE.issuperset(map(type, events)):
+            events, last = self._sort(events)
         if events:
-            self._enqueue(events, characters)
+            self._enqueue(events)
         if last is not None:
             self._ended_by(last)
+        self._flush_due = True  # what the application sends while it runs leaves below
         self._waiter.fire()
+        self._flush_due = False
+        if self._outbox:
+            self._flush()
         if self._reading and self._queue:
             self._pause_if_full()
 
-    def _sort(self, events: list[Any]) -> tuple[list[Any], int, Close | RemoteProtocolError | None]:
-        """The messages, their length, and what ends it all; answers the other control frames."""
+    def _sort(self, events: list[Any]) -> tuple[list[Any], Close | RemoteProtocolError | None]:
+        """The messages, and what ends it all; answers the other control frames."""
         messages = []
         pongs = []
         last = None
@@ -197,17 +203,18 @@ class Stream(asyncio.Protocol):
                 messages.append(item)
         if pongs and self._open:
             self._send_pongs(pongs)
-        return messages, sum([len(getattr(m, "payload", m)) for m in messages]), last
+        return messages, last
 
-    def _enqueue(self, messages: list[Any], characters: int) -> None:
-        if not self._reading:
-            self._queued += sum(map(_size, messages))
-        elif self._queue:
-            self._queued += characters
+    def _enqueue(self, messages: list[Any]) -> None:
+        queue = self._queue
+        if self._reading:
+            characters = sum(map(self._length, messages))
+            self._queued = self._queued + characters if queue else characters
         else:
-            self._queued = characters
+            self._queued += sum(map(_size, messages))
         messages.reverse()
-        messages += self._queue
+        if queue:
+            messages += queue
         self._queue = messages
 
     def _put(self, event: dict[str, Any]) -> None:
@@ -319,20 +326,19 @@ class Stream(asyncio.Protocol):
             if not self._open or message["type"] != "websocket.send":
                 self._converse(message)
                 return
-        frame = None
-        if len(message) == 2:
-            data = message.get("text")
-            if data is not None:
-                frame = self._encode_text(data)
-            else:
-                data = message.get("bytes")
-                if data is not None:
-                    frame = self._encode_binary(data)
-        if frame is None:
-            frame = self._encode(message)
-            if frame is None:
+        if len(message) == 2 and "text" in message and (text := message["text"]) is not None:
+            frame = self._encode_text(text)
+        else:
+            other = self._encode(message)
+            if other is None:
                 return
-        if self._queue or self._held:
+            frame = other
+        if self._queue and self._outbox:  # what _collect would do, for all but the first
+            self._outbox.append(frame)
+            self._room -= len(frame)
+            if self._room < 0:
+                self._flush()
+        elif self._queue or self._held:
             self._collect(frame)
         else:
             self._write(frame)
@@ -361,8 +367,8 @@ class Stream(asyncio.Protocol):
             return
         outbox.append(frame)
         self._held = True
-        self._outbox_bytes += len(frame)
-        if self._outbox_bytes > CORK_BYTES or not (self._queue or self._cork == "burst"):
+        self._room -= len(frame)
+        if self._room < 0 or not (self._queue or self._cork == "burst"):
             self._flush()
 
     def _may_hold(self) -> bool:
@@ -390,7 +396,7 @@ class Stream(asyncio.Protocol):
         outbox = self._outbox
         data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
         outbox.clear()
-        self._outbox_bytes = 0
+        self._room = CORK_BYTES
         self._held = self._cork == "burst"
         self._write(data)
 
