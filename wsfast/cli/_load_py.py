@@ -208,7 +208,7 @@ def run(
     Returns (messages, seconds, mismatches); the last includes the warm-up's.
     Raises TimeoutError, ConnectionError or another OSError when the server cannot be loaded.
     """
-    if warmup < 0 or messages < 0 or seconds < 0 or not (messages or seconds):
+    if warmup < 0 or messages < 0 or not 0 <= seconds < 1e6 or not (messages or seconds):
         raise ValueError("seconds or messages must be given, none negative")
     if not lanes or in_flight < 1 or timeout <= 0:
         raise ValueError("lanes, in_flight or timeout is out of range")

@@ -14,7 +14,7 @@ Say which implementation of wsfast this Python runs, why it is not the C one whe
 WSFAST variables are in force, and how to switch wsfast on in the servers installed here. Run it
 with the Python, and in the environment, of your server.
 """
-SLOW = "pure Python: correct, but slower than most servers' own codec"
+SLOW = "pure Python: the same behaviour, much slower"
 SWITCH = "wsfast.uvicorn:WebSocketProtocol"
 HOOK_SINCE = (0, 36)  # the first uvicorn whose --ws takes module:Class
 
@@ -54,9 +54,12 @@ def _package() -> list[tuple[str, str]]:
     import wsfast
 
     name = wsfast.backend()
+    if name == "python":
+        chosen = wsfast.codec.environment().get("WSFAST_BACKEND")
+        name += f" ({SLOW}; {'WSFAST_BACKEND asks for it' if chosen else 'no C extension'})"
     return [
         ("wsfast", f"{wsfast.__version__}, {wsfast.__path__[0]}"),
-        ("back end", f"{name} ({SLOW})" if name == "python" else name),
+        ("back end", name),
         ("kernels", ", ".join(kernels()) or "none: the C extension is not there"),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import os
 import sys
 import time
 from importlib.util import find_spec
@@ -81,9 +81,12 @@ def _known() -> str:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (math.isfinite(seconds) and 0 < seconds <= 3600):
-        raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("must be a number, more than 0 and at most 3600")
     return seconds
 
 
@@ -111,6 +114,10 @@ def run(args: argparse.Namespace) -> int:
     except Missing as exc:
         print(f"wsfast bench: {printable(exc)}", file=sys.stderr)
         return 3
+    fault = _unwritable(args.json, args.plot)
+    if fault:
+        print(f"wsfast bench: {printable(fault)}", file=sys.stderr)
+        return 2
     if not groups:
         print("wsfast bench: nothing to measure: raw-tcp serves no application", file=sys.stderr)
         return 2
@@ -121,6 +128,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"wsfast bench: {printable(exc)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _unwritable(*files: str | None) -> str | None:
+    """Why one of the files cannot be written, asked before a minute is spent on its content."""
+    for file in files:
+        if file and file != "-" and not os.access(os.path.dirname(file) or ".", os.W_OK):
+            return f"cannot write {file}: no such folder, or no permission"
+    return None
 
 
 def _groups(args: argparse.Namespace) -> list[Group]:
@@ -167,15 +182,15 @@ def _system_calls(session: Session) -> Calls:
 
 
 def _deliver(document: dict[str, Any], args: argparse.Namespace) -> None:
-    """JSON, chart and table; where stdout carries the JSON, the table goes to stderr."""
+    """Table, JSON and chart; where stdout carries the JSON, the table goes to stderr."""
     from . import report
 
     text = json.dumps(document, indent=1, ensure_ascii=False)
+    print(report.table(document), file=sys.stderr if args.json == "-" else sys.stdout)
     if args.json == "-":
         print(text)
     elif args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             file.write(text + "\n")
-    print(report.table(document), file=sys.stderr if args.json == "-" else sys.stdout)
     if args.plot:
         report.plot(document, args.plot)

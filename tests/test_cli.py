@@ -1,0 +1,116 @@
+"""The command line itself, and ``wsfast status``."""
+
+import subprocess
+import sys
+
+import pytest
+
+import wsfast
+from wsfast import cli
+from wsfast.cli import _text, status
+
+
+def output(capsys, *argv):
+    assert cli.main(argv) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["status", "--nonsense"]])
+def test_wrong_usage_exits_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["status", "--help"], ["bench", "--help"]])
+def test_help_shows_examples(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples:\n  " in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"wsfast {wsfast.__version__}\n"
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "wsfast", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"wsfast {wsfast.__version__}\n"
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "run", interrupted)
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err == "wsfast: interrupted\n"
+
+
+def test_status_names_version_back_end_and_python(capsys):
+    out = output(capsys, "status")
+    assert wsfast.__version__ in out
+    assert f"back end     {wsfast.backend()}" in out
+    assert sys.version.split()[0] in out
+
+
+def test_status_says_why_the_build_failed_and_trusts_no_text(capsys, monkeypatch):
+    monkeypatch.setattr(wsfast, "build_info", lambda: {"ok": False, "reason": "no \x1b[2Jcc"})
+    assert r"C build      failed: no \x1b[2Jcc" in output(capsys, "status")
+
+
+def test_status_shows_the_variables_in_force(capsys, monkeypatch):
+    monkeypatch.setenv("WSFAST_EXPECT", "python\n")
+    assert r"WSFAST_EXPECT=python\n" in output(capsys, "status")
+
+
+def test_status_without_extension_names_the_slow_path(capsys, monkeypatch):
+    monkeypatch.setattr(wsfast, "backend", lambda: "python")
+    monkeypatch.setattr(status, "kernels", list)
+    monkeypatch.delenv("WSFAST_BACKEND", raising=False)
+    out = output(capsys, "status")
+    assert "much slower; no C extension" in out
+    assert "kernels      none" in out
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        ("0.54.0", "uvicorn --ws wsfast.uvicorn:WebSocketProtocol your.module:app"),
+        ("0.35.1", "too old"),
+        ("1.0rc1", "to switch wsfast on"),
+    ],
+)
+def test_status_says_how_to_switch_it_on(capsys, monkeypatch, version, says):
+    monkeypatch.setattr(status.metadata, "version", lambda name: version)
+    assert says in output(capsys, "status")
+
+
+def test_status_without_uvicorn(capsys, monkeypatch):
+    def missing(name):
+        raise status.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(status.metadata, "version", missing)
+    assert "uvicorn      not installed" in output(capsys, "status")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain – ünïcode 日本", "plain – ünïcode 日本"),
+        ("\x1b[31m\r\n\t\x00", r"\x1b[31m\r\n\t\x00"),
+        ("\x9b2J\u202e\u2028\ud800", r"\x9b2J\u202e\u2028\ud800"),
+        ('it\'s "quoted" \\', 'it\'s "quoted" \\'),
+        (ValueError("\x07"), r"\x07"),
+    ],
+)
+def test_printable(text, shown):
+    assert _text.printable(text) == shown
