@@ -175,8 +175,9 @@ class Connection:
                 self._attend(events, now)
                 break
         if self._times_messages:
-            completed = any(isinstance(event, (str, bytes, Text)) for event in events)
-            self._deadlines.time_message(self._decoder.unfinished, completed, now)
+            unfinished = self._decoder.unfinished
+            completed = unfinished and any(isinstance(e, (str, bytes, Text)) for e in events)
+            self._deadlines.time_message(unfinished, completed, now)
         return events
 
     def receive_eof(self) -> list[Event]:

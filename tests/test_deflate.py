@@ -1,0 +1,520 @@
+"""permessage-deflate: RFC 7692's own vectors, negotiation, limits, final blocks."""
+
+import os
+import sys
+import zlib
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from wsfast.codec import FrameEncoder, MessageDecoder
+from wsfast.deflate import Deflater, Inflater, PerMessageDeflate
+from wsfast.errors import RemoteProtocolError
+from wsfast.frames import Limits, Role
+
+HELLO = bytes.fromhex("f2 48 cd c9 c9 07 00")
+TAIL = b"\x00\x00\xff\xff"
+
+
+def inflater(bits=15, takeover=True, max_ratio=None):
+    return Inflater(bits, takeover=takeover, max_ratio=max_ratio)
+
+
+def deflater(bits=15, takeover=True, level=-1, mem_level=5):
+    return Deflater(bits, takeover=takeover, level=level, mem_level=mem_level, threshold=0)
+
+
+def inflate_name(data, limit=None, **options):
+    with pytest.raises(RemoteProtocolError) as caught:
+        inflater(**options).inflate(data, True, limit)
+    return caught.value.name
+
+
+# RFC 7692 §7.2.3
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        "f2 48 cd c9 c9 07 00",  # §7.2.3.1 one block
+        "00 05 00 fa ff 48 65 6c 6c 6f 00",  # §7.2.3.3 a stored block
+        "f3 48 cd c9 c9 07 00 00",  # §7.2.3.4 a final block
+        "f2 48 05 00 00 00 ff ff ca c9 c9 07 00",  # §7.2.3.5 two blocks
+    ],
+)
+@pytest.mark.parametrize("takeover", [True, False])
+def test_rfc_vectors(wire, takeover):
+    context = inflater(takeover=takeover)
+    for _ in range(3):
+        assert context.inflate(bytes.fromhex(wire), True, 5) == b"Hello"
+
+
+def test_rfc_7_2_3_1_fragments():
+    context = inflater()
+    assert context.inflate(HELLO[:3], False, 5) + context.inflate(HELLO[3:], True, 5) == b"Hello"
+
+
+def test_rfc_7_2_3_2_shared_window():
+    context = inflater()
+    assert context.inflate(HELLO, True, 5) == b"Hello"
+    assert context.inflate(bytes.fromhex("f2 00 11 00 00"), True, 5) == b"Hello"
+    assert deflater().deflate(b"Hello", True) == HELLO
+    ours = deflater()
+    ours.deflate(b"Hello", True)
+    assert ours.deflate(b"Hello", True) == bytes.fromhex("f2 00 11 00 00")
+
+
+def test_rfc_7_2_3_2_without_takeover():
+    context = inflater(takeover=False)
+    assert context.inflate(HELLO, True, 5) == b"Hello"
+    with pytest.raises(RemoteProtocolError) as caught:
+        context.inflate(bytes.fromhex("f2 00 11 00 00"), True, 5)
+    assert caught.value.name == "deflate_error"
+    ours = deflater(takeover=False)
+    assert [ours.deflate(b"Hello", True) for _ in range(2)] == [HELLO, HELLO]
+
+
+def test_rfc_7_2_3_6_empty_message():
+    ours, theirs = deflater(), inflater()
+    for _ in range(3):
+        assert ours.deflate(b"", True) == b"\x00"
+        assert theirs.inflate(b"\x00", True, 0) == b""
+    assert theirs.inflate(b"", True, 0) == b""  # no block at all, which some senders write
+    assert theirs.inflate(HELLO, True, 5) == b"Hello"
+
+
+@settings(deadline=None)
+@given(
+    messages=st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=3), max_size=4),
+    bits=st.integers(9, 15),
+    takeover=st.booleans(),
+    cuts=st.integers(1, 50),
+)
+def test_round_trip_in_any_pieces(messages, bits, takeover, cuts):
+    ours, theirs = deflater(bits, takeover), inflater(bits, takeover)
+    for message in messages:
+        *first, last = message
+        wire = b"".join([ours.deflate(part, False) for part in first] + [ours.deflate(last, True)])
+        pieces = [wire[i : i + cuts] for i in range(0, len(wire), cuts)]
+        out = [theirs.inflate(p, i == len(pieces) - 1, None) for i, p in enumerate(pieces)]
+        assert b"".join(out) == b"".join(message)
+
+
+def test_level_0_and_incompressible_data():
+    ours, theirs = deflater(level=0), inflater()
+    data = os.urandom(100_000)
+    assert theirs.inflate(ours.deflate(data, True), True, len(data)) == data
+
+
+# S1, S2: the limit
+
+
+@pytest.mark.parametrize(
+    "size", [1, 2, 257, 258, 259, 4096, 32766, 32767, 32768, 32769, 32770, 65536, 1 << 20]
+)
+@pytest.mark.parametrize("content", ["zeros", "noise"])
+@pytest.mark.parametrize("delta", [-2, -1, 0, 1, 2])
+def test_s2_limit_is_exact(size, content, delta):
+    limit = size + delta
+    if limit < 0:
+        return
+    data = bytes(size) if content == "zeros" else os.urandom(size)
+    wire = deflater().deflate(data, True)
+    if delta >= 0:
+        assert inflater().inflate(wire, True, limit) == data
+    else:
+        assert inflate_name(wire, limit) == "message_too_big"
+
+
+@settings(deadline=None)
+@given(size=st.integers(0, 70_000), delta=st.integers(-2, 2), piece=st.integers(1, 200))
+def test_s2_limit_is_exact_in_pieces(size, delta, piece):
+    limit = size + delta
+    assume(limit >= 0)
+    wire = deflater().deflate(bytes(size), True)
+    context = inflater()
+    out = b""
+    try:
+        for i in range(0, len(wire), piece):
+            out += context.inflate(wire[i : i + piece], i + piece >= len(wire), limit - len(out))
+    except RemoteProtocolError as exc:
+        assert exc.name == "message_too_big" and delta < 0
+    else:
+        assert out == bytes(size) and delta >= 0
+
+
+def test_s1_bomb_is_stopped_inside_zlib(monkeypatch):
+    """A bomb of 64 MiB in 64 KiB never yields more than the limit and one byte."""
+    most = 0
+    real = zlib.decompressobj
+
+    class Spy:
+        def __init__(self, *args):
+            self._z = real(*args)
+
+        def __getattr__(self, name):
+            return getattr(self._z, name)
+
+        def decompress(self, data, max_length):
+            nonlocal most
+            out = self._z.decompress(data, max_length)
+            most = max(most, len(out))
+            return out
+
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(64))
+    bomb += compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    monkeypatch.setattr("wsfast.deflate.zlib.decompressobj", Spy)
+    assert inflate_name(bomb, 1000) == "message_too_big"
+    assert most == 1001
+
+
+def test_s1_bomb_behind_a_final_block():
+    bomb = b"\x03\x00" + deflater(level=9).deflate(bytes(100_000), True)
+    assert inflate_name(bomb, 99_999) == "message_too_big"
+    assert inflater().inflate(bomb, True, 100_000) == bytes(100_000)
+
+
+def test_no_limit_and_a_limit_beyond_any_size():
+    wire = deflater().deflate(bytes(1000), True)
+    for limit in (None, sys.maxsize - 1, sys.maxsize, 1 << 70):
+        assert inflater().inflate(wire, True, limit) == bytes(1000)
+
+
+def test_max_ratio():
+    wire = deflater().deflate(bytes(1000), True)
+    ratio = 1000 / len(wire)
+    assert inflater(max_ratio=ratio).inflate(wire, True, None) == bytes(1000)
+    assert inflate_name(wire, max_ratio=ratio * 0.99) == "message_too_big"
+    context = inflater(max_ratio=ratio * 0.99)
+    context.inflate(wire[:4], False, None)
+    with pytest.raises(RemoteProtocolError):
+        context.inflate(wire[4:], True, None)
+
+
+# S11: final blocks
+
+
+def final(data, zdict=b"", bits=15):
+    """One message whose last block is final, as a sender without sync flush writes it."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -bits, 8, zlib.Z_DEFAULT_STRATEGY, zdict)
+    return compressor.compress(data) + compressor.flush(zlib.Z_FINISH) + b"\x00"
+
+
+def test_s11_messages_after_a_final_block():
+    context = inflater()
+    for _ in range(3):
+        assert context.inflate(bytes.fromhex("f3 48 cd c9 c9 07 00 00"), True, 5) == b"Hello"
+    assert context.inflate(bytes.fromhex("f2 00 11 00 00"), True, 5) == b"Hello"
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+def test_s11_window_is_kept(bits):
+    """The blocks behind a final one may refer to what came before it, messages ago."""
+    text = os.urandom((1 << bits) - 300)
+    ours, context = deflater(bits), inflater(bits)
+    assert context.inflate(ours.deflate(b"x" * 5000 + text, True), True, None)[5000:] == text
+    assert context.inflate(b"\x03\x00\x00", True, 0) == b""
+    wire = final(text, zdict=text, bits=bits)
+    assert len(wire) < len(text) // 2
+    assert context.inflate(wire, True, None) == text
+
+
+def test_s11_blocks_go_on_within_the_message():
+    first, second = os.urandom(400), os.urandom(400)
+    wire = final(first)[:-1] + final(second + first, zdict=first)
+    for context in (inflater(), inflater(takeover=False)):
+        for _ in range(2):
+            assert context.inflate(wire, True, 1200) == first + second + first
+
+
+@settings(deadline=None)
+@given(
+    parts=st.lists(st.binary(max_size=200), min_size=1, max_size=6),
+    piece=st.integers(1, 40),
+    takeover=st.booleans(),
+)
+def test_s11_any_final_blocks_in_any_pieces(parts, piece, takeover):
+    wire, history = b"", b""
+    for part in parts:
+        wire += final(part, zdict=history)[:-1]
+        history += part
+    for end in (b"", b"\x00"):  # without the empty block of §7.2.1 nothing is unclear either
+        context = inflater(takeover=takeover)
+        for _ in range(2):
+            whole = wire + end
+            out = [
+                context.inflate(whole[i : i + piece], i + piece >= len(whole), None)
+                for i in range(0, len(whole), piece)
+            ]
+            assert b"".join(out) == history
+
+
+def test_s11_only_an_undecodable_rest_is_an_error():
+    assert inflate_name(bytes.fromhex("f3 48 cd c9 c9 07 00 ff ff ff")) == "deflate_error"
+
+
+def test_s5_floods_of_final_blocks_are_refused():
+    assert inflater().inflate(b"\x03\x00" * 1024 + b"\x00", True, 0) == b""
+    assert inflate_name(b"\x03\x00" * 1025 + b"\x00", 0) == "deflate_error"
+    context = inflater()
+    context.inflate(b"\x03\x00" * 600, False, 0)
+    with pytest.raises(RemoteProtocolError):
+        context.inflate(b"\x03\x00" * 600 + b"\x00", True, 0)
+
+
+def test_history_is_bounded():
+    context = inflater(9)
+    for size in (100, 500, 513, 100_000, 1):
+        context.inflate(deflater(9).deflate(os.urandom(size), True), True, None)
+        assert len(context._history) <= 2 * 512
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=100), st.booleans())
+def test_garbage_never_raises_anything_else(data, fin):
+    context = inflater()
+    try:
+        for _ in range(3):
+            context.inflate(data, fin, 1000)
+    except RemoteProtocolError as exc:
+        assert exc.name in ("deflate_error", "message_too_big")
+
+
+# Negotiation
+
+
+def negotiated(config, **params):
+    return PerMessageDeflate(**config).negotiate(tuple(params.items()))
+
+
+@pytest.mark.parametrize(
+    ("config", "offer", "header", "inflate_bits", "deflate_bits"),
+    [
+        ({}, {}, "", 15, 15),
+        ({}, {"client_max_window_bits": None}, "", 15, 15),
+        ({}, {"client_max_window_bits": "8"}, "client_max_window_bits=8", 8, 15),
+        ({}, {"server_max_window_bits": "9"}, "server_max_window_bits=9", 15, 9),
+        ({"server_max_window_bits": 12}, {}, "server_max_window_bits=12", 15, 12),
+        (
+            {"server_max_window_bits": 12},
+            {"server_max_window_bits": "10"},
+            "server_max_window_bits=10",
+            15,
+            10,
+        ),
+        (
+            {"server_max_window_bits": 12},
+            {"server_max_window_bits": "15"},
+            "server_max_window_bits=12",
+            15,
+            12,
+        ),
+        ({"client_max_window_bits": 12}, {}, "", 15, 15),
+        (
+            {"client_max_window_bits": 12},
+            {"client_max_window_bits": None},
+            "client_max_window_bits=12",
+            12,
+            15,
+        ),
+        (
+            {"client_max_window_bits": 12},
+            {"client_max_window_bits": "10"},
+            "client_max_window_bits=10",
+            10,
+            15,
+        ),
+    ],
+)
+def test_server_windows(config, offer, header, inflate_bits, deflate_bits):
+    agreed = negotiated(config, **offer)
+    assert agreed.header == "; ".join(filter(None, ["permessage-deflate", header]))
+    assert agreed.inflater()._bits == inflate_bits
+    assert agreed.deflater()._bits == deflate_bits
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_server_takeover(side):
+    name = f"{side}_no_context_takeover"
+    for config, offer in (({name: True}, {}), ({}, {name: None}), ({name: True}, {name: None})):
+        agreed = negotiated(config, **offer)
+        assert agreed.header == f"permessage-deflate; {name}"
+        assert agreed.deflater()._takeover is (side == "client")
+        assert agreed.inflater()._takeover is (side == "server")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        (("server_max_window_bits", "8"),),  # zlib cannot
+        (("server_max_window_bits", None),),
+        *[((name, bits),) for name in ("server_max_window_bits", "client_max_window_bits")
+          for bits in ("7", "16", "08", "015", "", "x", "1e1", "-9", "٩")],
+        (("foo", None),),
+        (("foo", "1"),),
+        (("Server_no_context_takeover", None),),
+        (("server_no_context_takeover", "true"),),
+        (("client_no_context_takeover", ""),),
+        (("client_max_window_bits", None), ("client_max_window_bits", "9")),
+        (("server_no_context_takeover", None), ("server_no_context_takeover", None)),
+    ],
+)  # fmt: skip
+def test_s12_bad_offers_are_declined(params):
+    assert PerMessageDeflate().negotiate(params) is None
+
+
+def test_client_offer():
+    assert PerMessageDeflate().offer() == "permessage-deflate; client_max_window_bits"
+    config = PerMessageDeflate(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=10,
+        client_max_window_bits=11,
+    )
+    assert config.offer() == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+        "server_max_window_bits=10; client_max_window_bits=11"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "answer", "inflate_bits", "deflate_bits"),
+    [
+        ({}, {}, 15, 15),
+        ({}, {"client_max_window_bits": "9"}, 15, 9),
+        ({}, {"server_max_window_bits": "8"}, 8, 15),
+        ({"client_max_window_bits": 12}, {}, 15, 12),
+        ({"client_max_window_bits": 12}, {"client_max_window_bits": "12"}, 15, 12),
+        ({"server_max_window_bits": 12}, {"server_max_window_bits": "10"}, 10, 15),
+    ],
+)
+def test_client_windows(config, answer, inflate_bits, deflate_bits):
+    agreed = PerMessageDeflate(**config).confirm(tuple(answer.items()))
+    assert agreed.inflater()._bits == inflate_bits
+    assert agreed.deflater()._bits == deflate_bits
+
+
+@pytest.mark.parametrize(
+    ("config", "answer"),
+    [
+        ({}, {"client_max_window_bits": None}),  # valueless only in offers
+        ({}, {"client_max_window_bits": "8"}),
+        ({}, {"foo": None}),
+        ({"client_max_window_bits": 12}, {"client_max_window_bits": "13"}),
+        ({"server_max_window_bits": 12}, {}),
+        ({"server_max_window_bits": 12}, {"server_max_window_bits": "13"}),
+        ({"server_no_context_takeover": True}, {}),
+    ],
+)
+def test_client_refuses(config, answer):
+    assert PerMessageDeflate(**config).confirm(tuple(answer.items())) is None
+
+
+def test_client_takeover():
+    config = PerMessageDeflate(client_no_context_takeover=True)
+    assert config.confirm(()).deflater()._takeover is False  # §7.1.1.2: ours to do
+    agreed = PerMessageDeflate().confirm((("server_no_context_takeover", None),))
+    assert agreed.inflater()._takeover is False
+    assert agreed.deflater()._takeover is True
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["server_max_window_bits", "client_max_window_bits",
+                             "server_no_context_takeover", "client_no_context_takeover", "foo"]),
+            st.sampled_from([None, "8", "9", "12", "15", "16", "09"]),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([None, 9, 12, 15]),
+    st.sampled_from([None, 9, 12, 15]),
+    st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+def test_negotiation_agrees_with_websockets(params, server_bits, client_bits, server_no, client_no):
+    websockets = pytest.importorskip("websockets.extensions.permessage_deflate")
+    from websockets.exceptions import NegotiationError
+
+    config = {
+        "server_max_window_bits": server_bits,
+        "client_max_window_bits": client_bits,
+        "server_no_context_takeover": server_no,
+        "client_no_context_takeover": client_no,
+    }
+    ours = PerMessageDeflate(**config)
+    theirs = websockets.ServerPerMessageDeflateFactory(**config)
+    try:
+        expected, _ = theirs.process_request_params(params, [])
+    except NegotiationError:
+        expected = None
+    agreed = ours.negotiate(params)
+    assert (agreed is None) == (expected is None)
+    if agreed is not None:
+        words = [name if value is None else f"{name}={value}" for name, value in expected]
+        assert agreed.header == "; ".join(["permessage-deflate", *words])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"server_max_window_bits": 8}, ValueError),
+        ({"client_max_window_bits": 16}, ValueError),
+        ({"level": 10}, ValueError),
+        ({"mem_level": 0}, ValueError),
+        ({"threshold": -1}, ValueError),
+        ({"level": True}, TypeError),
+        ({"server_max_window_bits": "12"}, TypeError),
+    ],
+)
+def test_configuration_is_checked(arguments, error):
+    with pytest.raises(error):
+        PerMessageDeflate(**arguments)
+
+
+def test_uvicorn_parameters_and_laziness():
+    config = PerMessageDeflate(server_max_window_bits=12, client_max_window_bits=12, mem_level=5)
+    agreed = config.negotiate((("client_max_window_bits", None),))
+    assert agreed.header == (
+        "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+    )
+    inflate, deflate = agreed.inflater(), agreed.deflater()
+    assert inflate._context is None and deflate._context is None
+    assert "PerMessageDeflate(" in repr(config) and "server_max_window_bits=12" in repr(agreed)
+
+
+# With the codec
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_through_the_codec(takeover):
+    config = PerMessageDeflate(client_no_context_takeover=not takeover, threshold=10)
+    client = config.confirm((("client_no_context_takeover", None),) if not takeover else ())
+    server = config.negotiate(())
+    encoder = FrameEncoder(Role.CLIENT, deflate=client.deflater())
+    decoder = MessageDecoder(Role.SERVER, inflate=server.inflater())
+    long = "wörld" * 1000
+    wire = encoder.text(long) + encoder.text("hi") + encoder.text("hi", compress=True)
+    wire += encoder.binary(b"a" * 20, fin=False) + encoder.ping(b"p") + encoder.continuation(b"bc")
+    assert len(wire) < 200
+    for chunk in ([wire], [wire[i : i + 1] for i in range(len(wire))]):
+        decoder = MessageDecoder(Role.SERVER, inflate=server.inflater())
+        events = [event for piece in chunk for event in decoder.feed(piece)]
+        messages = [event for event in events if isinstance(event, (str, bytes))]
+        assert messages == [long, "hi", "hi", b"a" * 20 + b"bc"]
+
+
+@pytest.mark.parametrize("delta", [-1, 0, 1])
+def test_s1_s2_through_the_codec(delta):
+    encoder = FrameEncoder(Role.CLIENT, deflate=deflater())
+    wire = encoder.binary(bytes(5000), compress=True)
+    limits = Limits(max_message=5000 + delta)
+    decoder = MessageDecoder(Role.SERVER, limits=limits, inflate=inflater())
+    (event,) = decoder.feed(wire)
+    if delta < 0:
+        assert isinstance(event, RemoteProtocolError) and event.name == "message_too_big"
+        assert event.close_code == 1009
+    else:
+        assert event == bytes(5000)
