@@ -18,6 +18,9 @@ elif _wish in ("", "c") or _wish.startswith("c-"):
         if _wish or exc.name != "wsfast._codec_c":
             raise
         import wsfast._codec_py as _impl
+    except ImportError as exc:  # a damaged build, or a sub-interpreter
+        hint = "WSFAST_BACKEND=python does without it"
+        raise ImportError(f"wsfast's C extension does not load ({hint}): {exc}") from exc
     else:
         if _wish.startswith("c-"):
             _impl._select(_wish[2:])
