@@ -261,6 +261,28 @@ def test_wrong_replies_end_the_run(capsys, monkeypatch):
     assert "replies are wrong" in capsys.readouterr().err
 
 
+def test_without_strace_there_are_no_system_calls(monkeypatch):
+    made, _ = session([])
+    monkeypatch.setattr(syscalls.shutil, "which", lambda name: None)
+    assert bench._system_calls(made) == {}
+
+
+def test_where_strace_may_not_attach_there_are_no_system_calls(monkeypatch):
+    def refused(session, group, name):
+        raise syscalls.StraceError("Operation not permitted")
+
+    made, _ = session([])
+    monkeypatch.setattr(syscalls, "available", lambda: True)
+    monkeypatch.setattr(syscalls, "per_message", refused)
+    assert bench._system_calls(made) == {}
+
+
+@pytest.mark.skipif(not syscalls.available(), reason="strace is missing")
+def test_an_strace_that_cannot_attach_is_an_error():
+    with pytest.raises(syscalls.StraceError), syscalls.Strace(2**22 + 1) as strace:
+        strace.toggle()
+
+
 def test_cpu_time_can_be_asked_of_the_server_itself():
     key = ("raw-tcp", "asyncio", "raw")
     with launch.servers([key]) as servers:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 
 from wsfast import FrameEncoder, Role
+from wsfast._handshake_values import accept_key
 
 from .apps import acknowledge
 
@@ -31,7 +31,6 @@ except ModuleNotFoundError as exc:
 __all__ = ["GENERATOR", "JSON_SIZE", "json_lanes", "raw_lanes", "run", "text_lanes", "upgrade"]
 
 JSON_SIZE = 200
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 def _turn(size: int) -> int:
@@ -100,11 +99,10 @@ def raw_lanes(connections: int, size: int) -> list[Lane]:
 
 
 def upgrade() -> tuple[bytes, bytes]:
-    """The request of an opening handshake, and the header line its answer must hold."""
+    """The request of an opening handshake, and the value its answer must hold."""
     key = base64.b64encode(os.urandom(16))
-    accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
     request = (
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: " + key + b"\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    return request, accept
+    return request, accept_key(key)
