@@ -44,7 +44,7 @@ MUST_PASS = (
     "test_server_multiple_websocket_http_response_start_events",
 )
 
-CONFTEST = '''
+CONFTEST = """
 import json
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def pytest_runtest_logreport(report):
 def pytest_sessionfinish(session):
     result = {{"outcomes": outcomes, "connections": len(connections)}}
     Path({result!r}).write_text(json.dumps(result))
-'''
+"""
 
 
 def fetch(folder: Path) -> Path:

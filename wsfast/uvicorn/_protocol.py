@@ -139,7 +139,7 @@ class WebSocketProtocol(Stream):
         code = 1006 if self._state in _NEVER_OPEN else 1005
         self._end_as(State.LOST)
         self._put({"type": "websocket.disconnect", "code": code})
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         self._trace("WebSocket connection lost")
         self._outbox.clear()
         self._pongs.clear()
@@ -160,7 +160,7 @@ class WebSocketProtocol(Stream):
 
     def _trace(self, text: str) -> None:
         if logger.level <= TRACE_LOG_LEVEL:
-            prefix = "%s:%d - " % self._client if self._client else ""
+            prefix = f"{self._client[0]}:{self._client[1]} - " if self._client else ""
             logger.log(TRACE_LOG_LEVEL, "%s" + text, prefix)
 
     # The opening
@@ -281,7 +281,7 @@ class WebSocketProtocol(Stream):
             return
         self._write(bytes(response))
         self._state = State.OPEN
-        self._begin(self.text, response.extensions[0] if response.extensions else None)
+        self._begin(self.text, response.extensions)
         self._opening = None
         if config.ws_ping_interval:
             self._keepalive = Keepalive(

@@ -22,9 +22,9 @@ from ._wake import DirectWaiter, FutureWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Literal
 
-    from wsfast.deflate import DeflateParameters
+    from wsfast._handshake_values import Negotiated
     from wsfast.frames import Limits
 
     from ._keepalive import Keepalive
@@ -68,7 +68,7 @@ class Stream(asyncio.Protocol):
         "_loop",
         "_open",
         "_outbox",
-                "_pongs",
+        "_pongs",
         "_queue",
         "_queued",
         "_reading",
@@ -83,7 +83,7 @@ class Stream(asyncio.Protocol):
 
     role = Role.SERVER  # with `extensions`, what PreparedMessage asks of a connection
     transport: asyncio.Transport
-    extensions: tuple[DeflateParameters, ...]
+    extensions: tuple[Negotiated, ...]
     _write: Callable[[bytes], object]
     _encoder: FrameEncoder
     _encode_text: Callable[[Any], bytes]
@@ -118,13 +118,13 @@ class Stream(asyncio.Protocol):
         self._flush_due = False
         self._pongs: list[bytes] = []  # while the transport takes no more
 
-    def _begin(self, text: str, deflate: DeflateParameters | None) -> None:
+    def _begin(self, text: Literal["str", "bytes"], agreed: tuple[Negotiated, ...]) -> None:
         """The handshake is done."""
         inflater = deflater = None
-        if deflate is not None:
-            self.extensions = (deflate,)
-            inflater = deflate.inflater(self._limits.max_ratio)
-            deflater = deflate.deflater()
+        for extension in agreed:
+            inflater = extension.inflater(self._limits.max_ratio)
+            deflater = extension.deflater()
+        self.extensions = agreed
         self._feed = MessageDecoder(
             Role.SERVER, limits=self._limits, text=text, inflate=inflater
         ).feed
@@ -250,9 +250,9 @@ class Stream(asyncio.Protocol):
         """A message left the queue while reading is paused: at half, resume."""
         self._queued -= _size(message)
         limits = self._limits
-        if len(self._queue) <= limits.queue_messages // 2:
-            if self._queued <= limits.queue_bytes // 2:
-                self._resume_reading()
+        few = len(self._queue) <= limits.queue_messages // 2
+        if few and self._queued <= limits.queue_bytes // 2:
+            self._resume_reading()
 
     def _resume_reading(self) -> None:
         self._reading = True

@@ -13,6 +13,8 @@ takes the place, so a cancellation on its way cannot be lost to a second task.
 from __future__ import annotations
 
 import asyncio
+from asyncio import current_task
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ class FutureWaiter:
 class DirectWaiter:
     """Wakes the task before ``fire()`` returns.
 
-    One object serves a connection for its whole life, so waiting allocates no Future.
+    One object serves a connection for its whole life, so waiting allocates no Future. What a task
+    asks of the Future it waits for at every wait is answered in C by one that is done.
     """
 
     __slots__ = (
@@ -55,22 +58,24 @@ class DirectWaiter:
         "_callback",
         "_cancelled",
         "_context",
+        "_done",
         "_loop",
+        "get_loop",
         "waiting",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
-        self._callback: Callable[[DirectWaiter], object] | None = None
-        self._cancelled: tuple[Any, ...] | None = None  # arguments of the CancelledError to raise
+        self._callback: Callable[[Any], object] | None = None
+        self._cancelled: tuple[Any, ...] = ()
         self._context: Context | None = None
         self._loop = loop
+        self._done = _done(loop)
+        self.get_loop = self._done.get_loop
         self.waiting = False
 
     def __await__(self) -> Generator[Any, None, None]:
-        self.waiting = True
-        self._cancelled = None
-        self._asyncio_future_blocking = True
+        self.waiting = self._asyncio_future_blocking = True
         yield self
 
     def fire(self) -> None:
@@ -82,34 +87,34 @@ class DirectWaiter:
         callback = self._callback
         if callback is None:
             return
-        if asyncio.current_task(self._loop) is not None:
+        if current_task(self._loop) is not None:
             self._loop.call_soon(self.fire)
             return
         self._callback = None
         self.waiting = False
-        assert self._context is not None
-        self._context.run(callback, self)
+        self._context.run(callback, self._done)  # type: ignore[union-attr]
 
-    # What a task asks of the Future it waits for.
-
-    def add_done_callback(
-        self, callback: Callable[[DirectWaiter], object], *, context: Context
-    ) -> None:
+    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
+        """The task tells how it is to be woken."""
         self._callback = callback
         self._context = context
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
-
-    def result(self) -> None:
-        if self._cancelled is not None:
-            raise asyncio.CancelledError(*self._cancelled)
-
     def cancel(self, msg: Any = None) -> bool:
-        """Tell the task, in the next turn of the loop, that it was cancelled while it waited."""
+        """The task was cancelled: it will be told in the next turn of the loop."""
         callback, self._callback = self._callback, None
         if callback is None:  # woken already: the task keeps the request for its next wait
             return False
         self._cancelled = () if msg is None else (msg,)
         self._loop.call_soon(callback, self, context=self._context)
         return True
+
+    def result(self) -> None:
+        """Asked only by a task that was cancelled; others are woken with a Future that is done."""
+        raise asyncio.CancelledError(*self._cancelled)
+
+
+@lru_cache(maxsize=4)
+def _done(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    future: asyncio.Future[None] = loop.create_future()
+    future.set_result(None)
+    return future
