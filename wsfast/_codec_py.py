@@ -136,6 +136,9 @@ class _Decoder:
             if self.failed is not None or self._ended:
                 return []
             return self._end() if data is None else self._run(data)
+        except BaseException:
+            self._ended = True  # half a chunk is gone: what follows could not be understood
+            raise
         finally:
             self._lock.release()
 
@@ -159,6 +162,9 @@ class _Decoder:
         except RemoteProtocolError as exc:
             exc.__traceback__ = None  # it would keep the chunk alive
             items.append(self._fail(exc))
+        except BaseException:
+            self._ended = True  # half a chunk is gone: what follows could not be understood
+            raise
         return items
 
     def _fail(self, exc: RemoteProtocolError) -> RemoteProtocolError:
