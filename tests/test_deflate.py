@@ -5,7 +5,7 @@ import sys
 import zlib
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wsfast.codec import FrameEncoder, MessageDecoder
@@ -84,7 +84,6 @@ def test_rfc_7_2_3_6_empty_message():
     assert theirs.inflate(HELLO, True, 5) == b"Hello"
 
 
-@settings(deadline=None)
 @given(
     messages=st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=3), max_size=4),
     bits=st.integers(9, 15),
@@ -127,7 +126,6 @@ def test_s2_limit_is_exact(size, content, delta):
         assert inflate_name(wire, limit) == "message_too_big"
 
 
-@settings(deadline=None)
 @given(size=st.integers(0, 70_000), delta=st.integers(-2, 2), piece=st.integers(1, 200))
 def test_s2_limit_is_exact_in_pieces(size, delta, piece):
     limit = size + delta
@@ -229,7 +227,6 @@ def test_s11_blocks_go_on_within_the_message():
             assert context.inflate(wire, True, 1200) == first + second + first
 
 
-@settings(deadline=None)
 @given(
     parts=st.lists(st.binary(max_size=200), min_size=1, max_size=6),
     piece=st.integers(1, 40),
@@ -271,7 +268,6 @@ def test_history_is_bounded():
         assert len(context._history) <= 2 * 512
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100), st.booleans())
 def test_garbage_never_raises_anything_else(data, fin):
     context = inflater()

@@ -97,7 +97,6 @@ HEAD_BYTES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(HEAD_BYTES, max_size=12),
     st.booleans(),

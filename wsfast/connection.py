@@ -163,9 +163,10 @@ class Connection:
         """What the next bytes of the stream complete: the items of ``MessageDecoder.feed``.
 
         Ping and Close have been answered (in ``data_to_send()``) when their events are returned; a
-        ``RemoteProtocolError`` comes last and fails the connection. Without ``now``, a deadline
-        that these bytes set starts at the next ``tick``. Afterwards and after a Close frame the
-        list is empty, whatever comes.
+        ``RemoteProtocolError`` comes last and fails the connection. So messages that came along
+        with a Close or an error can be read but no more replied to: ``send`` raises ``closing``.
+        After either the list is empty, whatever comes. Without ``now``, a deadline that these
+        bytes set starts at the next ``tick``.
         """
         events = self._feed(data)
         self._read += len(data)
