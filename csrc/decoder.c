@@ -66,7 +66,7 @@ static int admit(wsf_decoder *d, const wsf_frame *frame, size_t *fault)
         return -wsf_e_frame_too_big;
     /* Compressed messages are bounded by what they inflate to, late control frames by this. */
     const bool inflating = cont ? d->inflating : d->inflates && frame->rsv & WSF_RSV1;
-    if (!inflating && (d->policy.late || !control) &&
+    if (!inflating && (d->policy.late || !control) && d->limits.max_message != WSF_UNLIMITED &&
         frame->length > d->limits.max_message - (cont ? d->received : 0))
         return -wsf_e_message_too_big;
     *fault = 0;

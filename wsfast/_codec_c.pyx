@@ -7,7 +7,6 @@ the object it ends in.
 ``_codec_py`` is the same thing in Python; read that for what happens, this for how it is stored.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.number cimport PyNumber_Index
@@ -105,6 +104,9 @@ cdef class _Decoder:
             limits = Limits()
         if type(limits) is not Limits:
             raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        if self.busy:
+            raise RuntimeError("decoder is in use by another thread")
+        self.reset()
         self.limits.max_message = bound(limits.max_message)
         self.limits.max_frame = bound(limits.max_frame)
         self.limits.max_fragments = bound(limits.max_fragments)
@@ -112,6 +114,16 @@ cdef class _Decoder:
         self.any_close_code = rules.any_close_code
         self.fail_fast = policy.utf8 == "fail_fast"
         self.unchecked = policy.utf8 == "off"
+        return 0
+
+    cdef int reset(self) except -1:
+        """To where it was before the first ``__init__``: it may be called again."""
+        self.drop()
+        self.control_size = 0
+        self.begin_text()
+        self.receive = self.failed = None
+        self.ended = False
+        self.moved = 0
         return 0
 
     def __reduce__(self):
@@ -228,15 +240,18 @@ cdef class _Decoder:
         self.has_fault = False
         return 0
 
-    cdef uint8_t *reserve(self, size_t more, uint64_t expected, bint text) except NULL:
-        """Room for ``more`` bytes at the end of ``held``; ``expected`` is the size declared so far.
+    cdef uint8_t *reserve(self, size_t more, uint64_t expected, bint last, bint text) except NULL:
+        """Room for ``more`` bytes at the end of ``held``; ``expected`` is the size declared so far,
+        ``last`` that no frame will add to it.
 
-        Nothing is reserved on a declaration alone beyond 64 KiB; then it grows geometrically.
+        Nothing is reserved on a declaration alone beyond 64 KiB; then it grows geometrically,
+        fragment by fragment too: a message in frames of one byte must not be moved by each.
         """
-        cdef Py_ssize_t need = self.size + more, capacity
+        cdef Py_ssize_t need = self.size + more, capacity = 2 * self.capacity
         if need > self.capacity or self.held == NULL:  # an empty message is an object too
-            capacity = max(2 * self.capacity, FIRST_RESERVE)
-            if <uint64_t>capacity > expected:
+            if capacity < FIRST_RESERVE:
+                capacity = max(capacity, <Py_ssize_t>min(expected, <uint64_t>FIRST_RESERVE))
+            if last and <uint64_t>capacity > expected:
                 capacity = expected
             self.resize(max(need, capacity), text)
         return self.data() + self.size
@@ -277,6 +292,8 @@ cdef class _Decoder:
     @property
     def buffered(self):
         """Bytes held for what is unfinished."""
+        if self.failed is not None:
+            return 0
         return wsf_decoder_held(self.core) + self.control_size + self.size
 
     @property
@@ -298,11 +315,15 @@ cdef class _Decoder:
 
     def buffer_updated(self, nbytes, /):
         """``feed`` of the first ``nbytes`` bytes of the view ``get_buffer`` gave."""
-        receive = self.receive  # keeps it, should something called from here replace it
+        cdef Bytes chunk
         nbytes = PyNumber_Index(nbytes)
-        if receive is None or not 0 <= nbytes <= PyByteArray_GET_SIZE(receive):
+        if self.receive is None or not 0 <= nbytes <= len(self.receive):
             raise ValueError("more bytes than get_buffer() gave")
-        return self.guarded(<const uint8_t *>PyByteArray_AS_STRING(receive), nbytes)
+        acquire(self.receive, &chunk)  # what is called from here must not replace or resize it
+        try:
+            return self.guarded(chunk.p, nbytes)
+        finally:
+            release(&chunk)
 
 
 cdef inline const uint8_t *key_of(wsf_span *span) noexcept:
@@ -338,7 +359,7 @@ cdef class FrameDecoder(_Decoder):
 
     cdef int take_data(self, wsf_span *span, list items) except -1:
         cdef uint64_t expected = span.size if self.partial else span.frame.length
-        cdef uint8_t *end = self.reserve(span.size, expected, False)
+        cdef uint8_t *end = self.reserve(span.size, expected, True, False)
         mask_bytes(end, span.data, span.size, key_of(span), span.at)
         self.size += span.size
         if self.judge(span, end):
@@ -454,7 +475,8 @@ cdef class MessageDecoder(_Decoder):
             self.begin_text()
             self.ascii = True
         cdef uint64_t expected = self.size + n if span.inflate else self.size + (span.frame.length - span.at)
-        cdef uint8_t *end = self.reserve(n, expected, text and self.as_str)
+        cdef bint last = final if span.inflate else span.frame.fin
+        cdef uint8_t *end = self.reserve(n, expected, last, text and self.as_str)
         cdef bint ascii = mask_bytes(end, p, n, key, span.at)
         self.ascii = self.ascii and ascii
         self.size += n

@@ -162,9 +162,6 @@ class _Decoder:
         except RemoteProtocolError as exc:
             exc.__traceback__ = None  # it would keep the chunk alive
             items.append(self._fail(exc))
-        except BaseException:
-            self._ended = True  # half a chunk is gone: what follows could not be understood
-            raise
         return items
 
     def _fail(self, exc: RemoteProtocolError) -> RemoteProtocolError:

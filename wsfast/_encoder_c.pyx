@@ -84,6 +84,7 @@ cdef class FrameEncoder:
         self.masks = role is Role.CLIENT
         self.keys = keys
         self.deflate = deflate
+        self.opened = 0
 
     def __reduce__(self):
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")

@@ -38,7 +38,7 @@ class FrameEncoder:
     ``LocalProtocolError`` for what the protocol forbids; nothing is changed by a failed call.
     """
 
-    __slots__ = ("_compressed", "_deflate", "_keys", "_open", "_utf8")
+    __slots__ = ("_carry", "_compressed", "_deflate", "_keys", "_open")
 
     def __init__(
         self,
@@ -53,51 +53,48 @@ class FrameEncoder:
         self._deflate = deflate
         self._open = 0  # opcode of the fragmented message being sent
         self._compressed = False
-        self._utf8: Utf8Stream | None = None
+        self._carry = b""  # a character that the last fragment of text cut
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
 
     def text(self, data: str | Buffer, *, fin: bool = True, compress: bool | None = None) -> bytes:
         """A text frame from a ``str`` or a buffer of UTF-8; ``fin=False`` starts a message."""
-        return self._start(Opcode.TEXT, _text_payload(data), fin, compress)
+        return self._data(Opcode.TEXT, data, bool(fin), compress)
 
     def binary(self, data: Buffer, *, fin: bool = True, compress: bool | None = None) -> bytes:
         """A binary frame from any flat buffer of bytes; ``fin=False`` starts a message."""
-        return self._start(Opcode.BINARY, bytes_of(data), fin, compress)
+        return self._data(Opcode.BINARY, data, bool(fin), compress)
 
-    def _start(self, opcode: Opcode, payload: bytes, fin: bool, compress: bool | None) -> bytes:
-        if self._open:
-            raise LocalProtocolError("expected_continuation")
+    def continuation(self, data: str | Buffer, *, fin: bool = True) -> bytes:
+        """The next frame of the open message; a ``str`` only where that is text."""
+        return self._data(Opcode.CONT, data, bool(fin), None)
+
+    def _data(self, opcode: Opcode, data: str | Buffer, fin: bool, compress: bool | None) -> bytes:
+        first = opcode != Opcode.CONT
+        if first is bool(self._open):
+            raise LocalProtocolError(
+                "expected_continuation" if first else "unexpected_continuation"
+            )
+        text = (opcode if first else self._open) == Opcode.TEXT
+        payload = _text_payload(data) if text else bytes_of(data)  # type: ignore[arg-type]
         key = self._key()
-        utf8 = Utf8Stream() if opcode == Opcode.TEXT else None
-        _check_utf8(utf8, payload, fin)
-        squeeze = self._wants_deflate(payload, compress)
+        carry = _check_utf8(b"" if first else self._carry, payload, fin) if text else b""
+        squeeze = self._wants_deflate(payload, compress) if first else self._compressed
         if squeeze and self._deflate is not None:
-            payload = self._deflate.deflate(payload, bool(fin))
-        frame = _frame(opcode, payload, bool(fin), RSV1 if squeeze else 0, key)
-        if not fin:
-            self._open, self._compressed, self._utf8 = opcode, squeeze, utf8
+            payload = self._deflate.deflate(payload, fin)
+        frame = _frame(opcode, payload, fin, RSV1 if squeeze and first else 0, key)
+        if fin:
+            self._open = 0
+        elif first:
+            self._open, self._compressed = opcode, squeeze
+        self._carry = carry
         return frame
 
     def _wants_deflate(self, payload: bytes, compress: bool | None) -> bool:
         if self._deflate is None or (compress is not None and not compress):
             return False
         return bool(compress) or len(payload) >= self._deflate.threshold
-
-    def continuation(self, data: str | Buffer, *, fin: bool = True) -> bytes:
-        """The next frame of the open message; a ``str`` only where that is text."""
-        if not self._open:
-            raise LocalProtocolError("unexpected_continuation")
-        payload = _text_payload(data) if self._open == Opcode.TEXT else bytes_of(data)  # type: ignore[arg-type]
-        key = self._key()
-        _check_utf8(self._utf8, payload, fin)
-        if self._compressed and self._deflate is not None:
-            payload = self._deflate.deflate(payload, bool(fin))
-        frame = _frame(Opcode.CONT, payload, bool(fin), 0, key)
-        if fin:
-            self._open, self._utf8 = 0, None
-        return frame
 
     def ping(self, data: Buffer = b"") -> bytes:
         """A Ping frame; at most 125 bytes."""
@@ -139,18 +136,17 @@ def _frame(opcode: int, payload: bytes, fin: bool, rsv: int, key: bytes) -> byte
 
 
 def _text_payload(data: str | Buffer) -> bytes:
-    return data.encode() if isinstance(data, str) else bytes_of(data)
+    return str.encode(data) if isinstance(data, str) else bytes_of(data)
 
 
-def _check_utf8(stream: Utf8Stream | None, payload: bytes, fin: bool) -> None:
-    """Refuse what is not text before any of it is sent; ``stream`` spans the message."""
-    if stream is None:
-        return
-    carry, lead = stream.carry, stream.lead
+def _check_utf8(carry: bytes, payload: bytes, fin: bool) -> bytes:
+    """Refuse what is not text before any of it is sent; returns the sequence its end cuts."""
+    stream = Utf8Stream()
+    stream.carry = carry
     try:
         stream.feed(payload, 0)
         if fin:
             stream.end()
     except UnicodeDecodeError:
-        stream.carry, stream.lead = carry, lead
         raise LocalProtocolError("invalid_utf8") from None
+    return stream.carry

@@ -118,6 +118,8 @@ class Utf8Stream:
         if fault is not None:
             start, end, reason = fault
             position = at + start - len(self.carry) if start or not self.carry else self.lead
+            if start:  # the carried sequence was completed before the fault
+                self.carry = b""
             raise UnicodeDecodeError("utf-8", b"", position, position + end - start, reason)
         held = len(self.carry) + len(data) - used
         if held > len(data):
