@@ -1,0 +1,106 @@
+"""A complete WebSocket echo server on asyncio, over the sans-I/O parts of wsfast.
+
+    python examples/echo_server.py [--host HOST] [--port PORT]
+
+Shows what an owner of a ``Connection`` does: feed it, write what it has to send, keep its
+deadlines, and stop reading from a peer that does not read.
+"""
+
+import argparse
+import asyncio
+import time
+
+from wsfast import Connection, HandshakeError, Limits, Role, handshake
+from wsfast.deflate import PerMessageDeflate
+
+LIMITS = Limits(max_message=16 << 20)
+READ = 64 << 10
+
+
+async def open_connection(reader, writer):
+    """The opening handshake: a ``Connection`` and the bytes that came behind it, or None."""
+    opening = handshake.ServerHandshake(LIMITS)
+    try:
+        async with asyncio.timeout(LIMITS.open_timeout):
+            request = None
+            while request is None:
+                data = await reader.read(READ)
+                if not data:
+                    return None
+                request = opening.feed(data)
+        offer = handshake.check_upgrade(request.method, request.http_version, request.headers)
+    except HandshakeError as exc:
+        writer.write(bytes(handshake.reject(exc.status, exc.headers, f"{exc}\n".encode())))
+        return None
+    except TimeoutError:
+        return None
+    response = handshake.accept(offer, extensions=[PerMessageDeflate()])
+    writer.write(bytes(response))
+    connection = Connection(
+        Role.SERVER,
+        extensions=response.extensions,
+        limits=LIMITS,
+        ping_interval=20,
+        ping_timeout=20,
+        now=time.monotonic(),
+    )
+    return connection, opening.trailing
+
+
+async def read_until(reader, deadline):
+    """The next bytes, b"" at the end of the stream, or None when the deadline comes first."""
+    try:
+        async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+            return await reader.read(READ)
+    except TimeoutError:
+        return None
+
+
+def echo(connection, events):
+    for event in events:
+        if isinstance(event, (str, bytes)) and connection.state.name == "OPEN":
+            connection.send(event)
+
+
+async def serve(reader, writer):
+    try:
+        opened = await open_connection(reader, writer)
+        if opened is None:
+            return
+        connection, data = opened
+        while True:
+            now = time.monotonic()
+            if data is None:
+                echo(connection, connection.tick(now))
+            elif data or opened:  # what came behind the handshake may be nothing
+                echo(connection, connection.receive(data, now))
+            else:
+                connection.receive_eof()
+            opened = None
+            writer.writelines(connection.data_to_send())
+            await writer.drain()  # while the peer does not read, neither do we
+            if connection.should_close_transport:
+                return
+            data = await read_until(reader, connection.next_deadline())
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765)
+    args = parser.parse_args()
+    server = await asyncio.start_server(serve, args.host, args.port)
+    print(f"echo on ws://{args.host}:{server.sockets[0].getsockname()[1]}/", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        pass
