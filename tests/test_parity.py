@@ -1,0 +1,227 @@
+"""C and Python behave the same: any bytes, any chunking, any policy and limits."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsfast import deflate
+from wsfast.errors import RemoteProtocolError
+from wsfast.frames import Limits, Policy, Role
+
+NAMES = [
+    "FrameDecoder",
+    "FrameEncoder",
+    "MessageDecoder",
+    "Utf8Decoder",
+    "Utf8Validator",
+    "backend",
+    "build_header",
+    "mask",
+    "mask_inplace",
+    "parse_header",
+    "scan",
+    "utf8_valid",
+]
+FUNCTIONS = [name for name in NAMES if name.islower()]
+CLASSES = [name for name in NAMES if not name.islower()]
+
+policies = st.builds(
+    Policy,
+    mask=st.sampled_from(["require", "require", "forbid", "any"]),
+    minimal_length=st.booleans(),
+    msb=st.sampled_from(["reject", "too_big", "accept"]),
+    rsv=st.sampled_from([0, 0, 1, 2, 4, 7]),
+    check=st.sampled_from(["header", "payload"]),
+    utf8=st.sampled_from(["fail_fast", "message", "off"]),
+    close_codes=st.sampled_from(["rfc", "any"]),
+)
+_sizes = st.sampled_from([None, None, None, 0, 1, 5, 32, 64, 125, 126, 127, 300, 1 << 63])
+limits = st.builds(
+    Limits,
+    max_message=_sizes,
+    max_frame=_sizes,
+    max_fragments=st.sampled_from([None, None, 1, 2, 3]),
+)
+
+
+def shown(value: object) -> object:
+    """``value`` as something that compares by everything a caller can see of it."""
+    if isinstance(value, BaseException):
+        fields = [getattr(value, name, None) for name in ("name", "offset", "close_code")]
+        where = [getattr(value, name, None) for name in ("start", "end", "reason")]
+        return type(value), str(value), fields, where
+    if isinstance(value, (list, tuple)):
+        return type(value), [shown(item) for item in value]
+    return type(value), value
+
+
+def outcome(call: Callable[..., object], *args: Any, **kwargs: Any) -> object:
+    try:
+        return shown(call(*args, **kwargs))
+    except Exception as exc:
+        return "raised", shown(exc)
+
+
+# ---- what is there ------------------------------------------------------------------------------
+
+
+def public(cls: type) -> list[str]:
+    return [name for name in dir(cls) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings(agree: Any, name: str) -> None:
+    if name != "backend":
+        assert agree(lambda module: inspect.getdoc(getattr(module, name)))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signatures(agree: Any, name: str) -> None:
+    agree(lambda module: parameters(getattr(module, name)))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_members(agree: Any, name: str) -> None:
+    agree(lambda module: getattr(module, name).__name__)
+    members = agree(lambda module: public(getattr(module, name)))
+    for member in members:
+        agree(lambda module: inspect.getdoc(getattr(getattr(module, name), member)))
+        agree(lambda module: parameters(getattr(getattr(module, name), member)))
+
+
+def parameters(function: object) -> object:
+    """Names, kinds and defaults; annotations are the stub's, ``self`` is not passed by name."""
+    if not callable(function):
+        return None
+    found = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in found if p.name != "self"]
+
+
+# ---- decoders -----------------------------------------------------------------------------------
+
+
+class Stub:
+    """An ``inflate`` whose output is easy to predict: each byte thrice; refuses 0xFF."""
+
+    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
+        out = b"".join(bytes([byte]) * 3 for byte in data)
+        if limit is not None and len(out) > limit:
+            raise RemoteProtocolError("message_too_big")
+        if b"\xff" in data:
+            raise RemoteProtocolError("deflate_error")
+        return out
+
+
+def zlib_inflater() -> deflate.Inflater:
+    return deflate.Inflater(15, takeover=True)
+
+
+def history(decoder: Any, chunks: list[bytes]) -> list[object]:
+    """All a caller can see of ``decoder`` while it is fed ``chunks`` and the end."""
+    seen = []
+    for feed in [*[lambda c=c: decoder.feed(c) for c in chunks], decoder.feed_eof]:
+        seen.append(outcome(feed))
+        seen.append((decoder.buffered, decoder.unfinished, shown(decoder.failed)))
+    return seen
+
+
+@given(st.data(), st.sampled_from(list(Role)), policies | st.none(), limits | st.none())
+def test_frame_decoder(
+    agree: Any, streams: ModuleType, data: Any, role: Role, policy: Policy, limits: Limits
+) -> None:
+    masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
+    chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
+    partial = data.draw(st.booleans())
+    options = {"policy": policy, "limits": limits, "partial": partial}
+    agree(lambda module: history(module.FrameDecoder(role, **options), chunks))
+
+
+@given(st.data(), st.sampled_from(list(Role)), policies | st.none(), limits | st.none())
+def test_message_decoder(
+    agree: Any, streams: ModuleType, data: Any, role: Role, policy: Policy, limits: Limits
+) -> None:
+    masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
+    chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
+    text = data.draw(st.sampled_from(["str", "bytes"]))
+    inflate = data.draw(st.sampled_from([None, None, Stub, zlib_inflater]))
+
+    def run(module: ModuleType) -> object:
+        try:
+            decoder = module.MessageDecoder(
+                role, policy=policy, limits=limits, text=text, inflate=inflate and inflate()
+            )
+        except ValueError as exc:
+            return shown(exc)
+        return history(decoder, chunks)
+
+    agree(run)
+
+
+@given(st.data())
+def test_compressed_messages(agree: Any, streams: ModuleType, data: Any) -> None:
+    """Real DEFLATE data in fragments, then mutated."""
+    squeeze = deflate.Deflater(15, takeover=True, level=6, mem_level=8, threshold=0)
+    stream = bytearray()
+    for _ in range(data.draw(st.integers(1, 3))):
+        opcode = data.draw(st.sampled_from([streams.TEXT, streams.BINARY]))
+        pieces = data.draw(st.lists(streams.texts(), min_size=1, max_size=3))
+        for i, piece in enumerate(pieces):
+            fin = i == len(pieces) - 1
+            payload = squeeze.deflate(piece, fin)
+            rsv = 0 if i else 4
+            stream += streams.frame(0 if i else opcode, payload, fin=fin, rsv=rsv, key=streams.KEY)
+    if data.draw(st.booleans()):
+        stream[data.draw(st.integers(0, len(stream) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    chunks = data.draw(streams.chunked(bytes(stream)))
+    bounds = Limits(max_message=data.draw(st.sampled_from([None, 1, 10, 40, 1000])))
+    text = data.draw(st.sampled_from(["str", "bytes"]))
+
+    def run(module: ModuleType) -> object:
+        decoder = module.MessageDecoder(
+            Role.SERVER, limits=bounds, text=text, inflate=zlib_inflater()
+        )
+        return history(decoder, chunks)
+
+    agree(run)
+
+
+@pytest.mark.parametrize("check", ["header", "payload"])
+def test_every_first_byte(agree: Any, streams: ModuleType, check: str) -> None:
+    """All first bytes, inside and outside a fragmented message, at every length class."""
+    opened = streams.frame(streams.TEXT, b"x", fin=False)
+    lengths = [b"\x00", b"\x01a", b"\x7d", b"\x7e\x00\x7d", b"\x7e\x00\x7e", b"\x7f" + b"\0" * 8]
+    policies = [Policy(mask="forbid", check=check, rsv=rsv) for rsv in (0, 7)]
+    cases = list(itertools.product(policies, [b"", opened], range(256), lengths))
+
+    def run(module: ModuleType) -> object:
+        return [
+            history(module.FrameDecoder(Role.CLIENT, policy=policy), [before, bytes([first]), rest])
+            for policy, before, first, rest in cases
+        ]
+
+    agree(run)
+
+
+@given(st.data(), policies)
+def test_receive_buffer(agree: Any, streams: ModuleType, data: Any, policy: Policy) -> None:
+    """``get_buffer``/``buffer_updated`` are ``feed``."""
+    chunks = data.draw(streams.chunked(data.draw(streams.mutated())))
+
+    def run(module: ModuleType) -> object:
+        fed = module.FrameDecoder(Role.SERVER, policy=policy)
+        read = module.FrameDecoder(Role.SERVER, policy=policy)
+        for chunk in chunks:
+            view = read.get_buffer(data.draw(st.just(-1)))
+            view[: len(chunk)] = chunk
+            assert outcome(read.buffer_updated, len(chunk)) == outcome(fed.feed, chunk)
+        return None
+
+    agree(run)
