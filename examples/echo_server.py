@@ -8,6 +8,7 @@ deadlines, and stop reading from a peer that does not read.
 
 import argparse
 import asyncio
+import contextlib
 import time
 
 from wsfast import Connection, HandshakeError, Limits, Role, handshake
@@ -100,7 +101,5 @@ async def main():
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main())
-    except KeyboardInterrupt:
-        pass
