@@ -127,6 +127,7 @@ def test_client_headers():
         (answer(status=b"HTTP/1.0 101 x"), "bad_response"),
         (answer(status=b"HTTP/2 101 x"), "bad_response"),
         (answer(status=b"HTTP/1.1 1O1 x"), "bad_response"),
+        (answer(status=b"HTTP/1.1 101 x\ry"), "bad_response"),
         (answer(b"bad header: x"), "bad_response"),
         (b"HTTP/1.1 200 OK\r\n\r\n", "bad_status"),
         (b"x" * 70000, "head_too_big"),
