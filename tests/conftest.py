@@ -101,6 +101,29 @@ def agree() -> Callable[[Callable[[ModuleType], object]], object]:
     return check
 
 
+def shown(value: object) -> object:
+    """``value`` as something that compares by everything a caller can see of it."""
+    if isinstance(value, BaseException):
+        names = ("name", "offset", "close_code", "start", "end", "reason")
+        return type(value), str(value), [getattr(value, name, None) for name in names]
+    if isinstance(value, (list, tuple)):
+        return type(value), [shown(item) for item in value]
+    return type(value), value
+
+
+@pytest.fixture(scope="session")
+def outcome() -> Callable[..., object]:
+    """``outcome(call, *args, **kwargs)``: what comes back or is raised, fit for comparison."""
+
+    def run(call: Callable[..., object], *args: object, **kwargs: object) -> object:
+        try:
+            return shown(call(*args, **kwargs))
+        except Exception as exc:
+            return "raised", shown(exc)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def streams() -> ModuleType:
     """The module ``streams.py`` beside this file: streams of frames, mostly valid, and mutated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -52,24 +53,6 @@ limits = st.builds(
 )
 
 
-def shown(value: object) -> object:
-    """``value`` as something that compares by everything a caller can see of it."""
-    if isinstance(value, BaseException):
-        fields = [getattr(value, name, None) for name in ("name", "offset", "close_code")]
-        where = [getattr(value, name, None) for name in ("start", "end", "reason")]
-        return type(value), str(value), fields, where
-    if isinstance(value, (list, tuple)):
-        return type(value), [shown(item) for item in value]
-    return type(value), value
-
-
-def outcome(call: Callable[..., object], *args: Any, **kwargs: Any) -> object:
-    try:
-        return shown(call(*args, **kwargs))
-    except Exception as exc:
-        return "raised", shown(exc)
-
-
 # ---- what is there ------------------------------------------------------------------------------
 
 
@@ -93,8 +76,11 @@ def test_members(agree: Any, name: str) -> None:
     agree(lambda module: getattr(module, name).__name__)
     members = agree(lambda module: public(getattr(module, name)))
     for member in members:
-        agree(lambda module: inspect.getdoc(getattr(getattr(module, name), member)))
-        agree(lambda module: parameters(getattr(getattr(module, name), member)))
+        agree(lambda module, member=member: described(getattr(getattr(module, name), member)))
+
+
+def described(member: object) -> object:
+    return inspect.getdoc(member), parameters(member)
 
 
 def parameters(function: object) -> object:
@@ -124,29 +110,45 @@ def zlib_inflater() -> deflate.Inflater:
     return deflate.Inflater(15, takeover=True)
 
 
-def history(decoder: Any, chunks: list[bytes]) -> list[object]:
-    """All a caller can see of ``decoder`` while it is fed ``chunks`` and the end."""
-    seen = []
-    for feed in [*[lambda c=c: decoder.feed(c) for c in chunks], decoder.feed_eof]:
-        seen.append(outcome(feed))
-        seen.append((decoder.buffered, decoder.unfinished, shown(decoder.failed)))
-    return seen
+@pytest.fixture(scope="module")
+def history(outcome: Any) -> Callable[[Any, list[bytes]], list[object]]:
+    """All a caller can see of a decoder while it is fed some chunks and the end."""
+
+    def watch(decoder: Any, chunks: list[bytes]) -> list[object]:
+        seen = []
+        for feed in [*[partial(decoder.feed, chunk) for chunk in chunks], decoder.feed_eof]:
+            seen.append(outcome(feed))
+            seen.append((decoder.buffered, decoder.unfinished, outcome(lambda: decoder.failed)))
+        return seen
+
+    return watch
 
 
 @given(st.data(), st.sampled_from(list(Role)), policies | st.none(), limits | st.none())
 def test_frame_decoder(
-    agree: Any, streams: ModuleType, data: Any, role: Role, policy: Policy, limits: Limits
+    agree: Any,
+    history: Any,
+    streams: ModuleType,
+    data: Any,
+    role: Role,
+    policy: Policy,
+    limits: Limits,
 ) -> None:
     masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
     chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
-    partial = data.draw(st.booleans())
-    options = {"policy": policy, "limits": limits, "partial": partial}
+    options = {"policy": policy, "limits": limits, "partial": data.draw(st.booleans())}
     agree(lambda module: history(module.FrameDecoder(role, **options), chunks))
 
 
 @given(st.data(), st.sampled_from(list(Role)), policies | st.none(), limits | st.none())
 def test_message_decoder(
-    agree: Any, streams: ModuleType, data: Any, role: Role, policy: Policy, limits: Limits
+    agree: Any,
+    history: Any,
+    streams: ModuleType,
+    data: Any,
+    role: Role,
+    policy: Policy,
+    limits: Limits,
 ) -> None:
     masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
     chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
@@ -154,19 +156,18 @@ def test_message_decoder(
     inflate = data.draw(st.sampled_from([None, None, Stub, zlib_inflater]))
 
     def run(module: ModuleType) -> object:
+        options = {"policy": policy, "limits": limits, "text": text}
         try:
-            decoder = module.MessageDecoder(
-                role, policy=policy, limits=limits, text=text, inflate=inflate and inflate()
-            )
+            decoder = module.MessageDecoder(role, **options, inflate=inflate and inflate())
         except ValueError as exc:
-            return shown(exc)
+            return str(exc)
         return history(decoder, chunks)
 
     agree(run)
 
 
 @given(st.data())
-def test_compressed_messages(agree: Any, streams: ModuleType, data: Any) -> None:
+def test_compressed_messages(agree: Any, history: Any, streams: ModuleType, data: Any) -> None:
     """Real DEFLATE data in fragments, then mutated."""
     squeeze = deflate.Deflater(15, takeover=True, level=6, mem_level=8, threshold=0)
     stream = bytearray()
@@ -194,7 +195,7 @@ def test_compressed_messages(agree: Any, streams: ModuleType, data: Any) -> None
 
 
 @pytest.mark.parametrize("check", ["header", "payload"])
-def test_every_first_byte(agree: Any, streams: ModuleType, check: str) -> None:
+def test_every_first_byte(agree: Any, history: Any, streams: ModuleType, check: str) -> None:
     """All first bytes, inside and outside a fragmented message, at every length class."""
     opened = streams.frame(streams.TEXT, b"x", fin=False)
     lengths = [b"\x00", b"\x01a", b"\x7d", b"\x7e\x00\x7d", b"\x7e\x00\x7e", b"\x7f" + b"\0" * 8]
@@ -211,17 +212,15 @@ def test_every_first_byte(agree: Any, streams: ModuleType, check: str) -> None:
 
 
 @given(st.data(), policies)
-def test_receive_buffer(agree: Any, streams: ModuleType, data: Any, policy: Policy) -> None:
+def test_receive_buffer(
+    backend: ModuleType, outcome: Any, streams: ModuleType, data: Any, policy: Policy
+) -> None:
     """``get_buffer``/``buffer_updated`` are ``feed``."""
     chunks = data.draw(streams.chunked(data.draw(streams.mutated())))
 
-    def run(module: ModuleType) -> object:
-        fed = module.FrameDecoder(Role.SERVER, policy=policy)
-        read = module.FrameDecoder(Role.SERVER, policy=policy)
-        for chunk in chunks:
-            view = read.get_buffer(data.draw(st.just(-1)))
-            view[: len(chunk)] = chunk
-            assert outcome(read.buffer_updated, len(chunk)) == outcome(fed.feed, chunk)
-        return None
-
-    agree(run)
+    fed = backend.FrameDecoder(Role.SERVER, policy=policy)
+    read = backend.FrameDecoder(Role.SERVER, policy=policy)
+    for chunk in chunks:
+        view = read.get_buffer(-1)
+        view[: len(chunk)] = chunk
+        assert outcome(read.buffer_updated, len(chunk)) == outcome(fed.feed, chunk)

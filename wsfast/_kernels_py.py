@@ -134,7 +134,11 @@ class Utf8Stream:
     def _decode(self, data: bytes | memoryview) -> tuple[str, int, tuple[int, int, str] | None]:
         joined = self.carry + data if self.carry else data
         try:
-            return *utf_8_decode(joined, "strict", False), None
+            text, used = utf_8_decode(joined, "strict", False)
+            if len(joined) - used == 2 and joined[used] == 0xED and joined[used + 1] > 0x9F:
+                # Half a surrogate: CPython waits for its last byte, for "surrogatepass".
+                return "", 0, (used, used + 1, "invalid continuation byte")
+            return text, used, None
         except UnicodeDecodeError as exc:
             return "", 0, (exc.start, exc.end, exc.reason)
 
