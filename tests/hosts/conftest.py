@@ -114,6 +114,10 @@ class Fake:
         self.wire.writes.clear()
         return writes
 
+    def items(self) -> list[Any]:
+        """The same in one list."""
+        return [item for items in self.written() for item in items]
+
     async def lost(self) -> None:
         """The transport is gone; wait for the application to end."""
         self.wire.closed = True

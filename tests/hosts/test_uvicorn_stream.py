@@ -115,7 +115,7 @@ def test_collected_output_is_bounded(run, fake, settle, echo, cork):
         connection.read(*texts)
         await settle()
         sizes = [len(data) for data in connection.wire.writes]
-        assert sum(connection.written(), []) == texts
+        assert connection.items() == texts
         assert len(sizes) == 4 and all(CORK_BYTES < size < CORK_BYTES + 1100 for size in sizes[:3])
 
     run(main())
@@ -153,7 +153,7 @@ def test_collected_output_leaves_before_the_end(run, fake, settle, cork, way):
         connection.read("a", "b")
         await settle()
         closes = {"close": [Close(1000, "")], "return": [], "shutdown": [Close(1012, "")]}
-        assert sum(connection.written(), []) == ["a", *closes[way]]
+        assert connection.items() == ["a", *closes[way]]
         assert connection.wire.closed is (way != "close")
 
     connection = None
