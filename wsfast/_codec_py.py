@@ -160,7 +160,7 @@ class _Decoder:
                     self._take_data(data, items)
                 reader.done()
         except RemoteProtocolError as exc:
-            exc.__traceback__ = None  # it would keep the chunk alive
+            exc.__traceback__ = exc.__context__ = None  # they would keep the chunk alive
             items.append(self._fail(exc))
         return items
 

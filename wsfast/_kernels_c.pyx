@@ -190,20 +190,21 @@ def utf8_valid(data, /):
     return status == WSF_UTF8_VALID
 
 
-cdef object decode_error(uint64_t start, size_t bad, bint cut, uint8_t first):
-    """CPython's words for an ill-formed sequence that begins with ``first``."""
+cdef tuple decode_fault(uint64_t start, size_t bad, bint cut, uint8_t first):
+    """CPython's words for an ill-formed sequence that begins with ``first``. Not the exception
+    itself: kept for the next call, its traceback would keep the text alive."""
     reason = "invalid start byte"
     if cut:
         reason = "unexpected end of data"
     elif 0xC2 <= first <= 0xF4:
         reason = "invalid continuation byte"
-    return UnicodeDecodeError("utf-8", b"", start, start + bad, reason)
+    return "utf-8", b"", start, start + bad, reason
 
 
 cdef class _Utf8Incremental:
     cdef wsf_utf8 utf8
     cdef uint64_t seen
-    cdef object error
+    cdef tuple error
     cdef char busy
 
     def reset(self):
@@ -226,7 +227,7 @@ cdef class _Utf8Incremental:
             raise RuntimeError("decoder is in use by another thread")
         try:
             if self.error is not None:
-                raise self.error
+                raise UnicodeDecodeError(*self.error)
             acquire(data, &piece)
             try:
                 text = self.take(&piece, decode)
@@ -234,8 +235,8 @@ cdef class _Utf8Incremental:
                 release(&piece)
             if final:
                 if self.utf8.held:
-                    self.error = decode_error(self.utf8.lead, self.utf8.held, True, 0)
-                    raise self.error
+                    self.error = decode_fault(self.utf8.lead, self.utf8.held, True, 0)
+                    raise UnicodeDecodeError(*self.error)
                 self.reset()
             return text
         finally:
@@ -250,8 +251,8 @@ cdef class _Utf8Incremental:
         cdef bint valid = wsf_utf8_feed(&self.utf8, piece.p, piece.n, self.seen, &fault, &bad)
         if not valid:
             first = piece.p[fault - self.seen] if fault >= self.seen else carry[0]
-            self.error = decode_error(fault, bad, False, first)
-            raise self.error
+            self.error = decode_fault(fault, bad, False, first)
+            raise UnicodeDecodeError(*self.error)
         self.seen += piece.n
         if not decode:
             return None

@@ -158,7 +158,7 @@ class _Utf8Incremental:
         """Forget everything: the next byte is the first of a new text."""
         self._stream = Utf8Stream()
         self._seen = 0
-        self._error: UnicodeDecodeError | None = None
+        self._error: tuple[str, bytes, int, int, str] | None = None
 
     @property
     def pending(self) -> int:
@@ -170,7 +170,7 @@ class _Utf8Incremental:
 
     def _feed(self, data: Buffer, final: bool) -> str:
         if self._error is not None:
-            raise self._error
+            raise UnicodeDecodeError(*self._error)
         with view_of(data) as view:
             try:
                 text = self._stream.feed(view, self._seen)
@@ -179,7 +179,7 @@ class _Utf8Incremental:
                     self._stream.end()
                     self.reset()
             except UnicodeDecodeError as exc:
-                self._error = exc
+                self._error = exc.args  # not exc: its traceback would keep the text alive
                 raise
         return text
 
