@@ -187,9 +187,13 @@ class Serving:
         self.port = server.servers[0].sockets[0].getsockname()[1]
         self.clients: list[Client] = []
 
-    async def connect(self, headers: bytes | None = b"") -> Client:
+    async def connect(self, headers: bytes | None = b"", tls: Any = None) -> Client:
         """A new client; with ``headers=None`` without a handshake."""
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        name = None if tls is None else "localhost"
+        streams = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=tls, server_hostname=name
+        )
+        client = Client(*streams)
         self.clients.append(client)
         return client if headers is None else await client.handshake(headers)
 

@@ -8,7 +8,7 @@ import pytest
 
 from wsfast import Close, Limits, Pong
 from wsfast.uvicorn import WebSocketProtocol
-from wsfast.uvicorn._stream import CORK_BYTES
+from wsfast.uvicorn._output import CORK_BYTES
 
 
 def variant(**attributes):

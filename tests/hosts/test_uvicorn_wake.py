@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ssl
 import sys
 
 import pytest
@@ -476,7 +477,9 @@ def test_context(run, fake, cls):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
-def test_eager_tasks(run, fake, settle, echo, cls):
+def test_eager_tasks(fake, settle, echo, cls):
+    """On asyncio's own loop: uvloop 0.23 passes an argument that Python 3.13.0 does not know."""
+
     async def main():
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
         connection = await from_loop(fake, echo, cls)
@@ -490,7 +493,7 @@ def test_eager_tasks(run, fake, settle, echo, cls):
         await settle()
         assert connection.written() == [[Close(1000, "")]]
 
-    run(main())
+    asyncio.run(main())
 
 
 def test_debug_mode(fake, settle, echo, cls):
@@ -505,6 +508,31 @@ def test_debug_mode(fake, settle, echo, cls):
         await settle()
 
     asyncio.run(main(), debug=True)
+
+
+def test_tls(run, cls, echo, serve, tmp_path):
+    """The TLS layers of asyncio and uvloop call data_received from other places."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def main():
+        async with serve(echo, cls, ssl_certfile=str(tmp_path / "pem")) as server:
+            client = await server.connect(tls=context)
+            for count in (1, 2, 50, 1):
+                sent = [f"{number}" * 1000 for number in range(count)]
+                client.writer.write(b"".join(map(client.encoder.text, sent)))
+                got = []
+                while len(got) < count:
+                    got += client.decoder.feed(await client.reader.read(1 << 16))
+                assert got == sent
+            client.writer.write(client.encoder.close())
+            assert await client.items() == [Close(1000, "")]
+
+    run(main())
 
 
 def test_real_traffic(run, serve, echo, cls):

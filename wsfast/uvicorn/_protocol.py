@@ -6,6 +6,7 @@ import asyncio
 import logging
 from enum import Enum
 from functools import lru_cache
+from sys import maxsize
 
 from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.utils import (
@@ -18,9 +19,9 @@ from uvicorn.protocols.utils import (
 from wsfast.errors import HandshakeError, RemoteProtocolError
 from wsfast.frames import Close, Limits
 
+from ._input import Input
 from ._keepalive import Keepalive
 from ._opening import Denial, Opening, rejection
-from ._stream import Stream, bound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from uvicorn.config import Config
     from uvicorn.server import ServerState
+
+    from wsfast._handshake_values import Negotiated
 
 _CHOICES = {
     "text": ("str", "bytes"),
@@ -55,11 +58,11 @@ _NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
 
 @lru_cache(maxsize=64)
 def _limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
-    """The limits of a class under uvicorn's options; one object for all connections."""
-    return limits.replace(max_message=max_size, queue_messages=bound(max_queue))
+    """The limits of a class under uvicorn's options (0 messages: any number); one for all."""
+    return limits.replace(max_message=max_size, queue_messages=max_queue or maxsize)
 
 
-class WebSocketProtocol(Stream):
+class WebSocketProtocol(Input):
     """One WebSocket connection of a uvicorn server.
 
     Class attributes, to be changed in a subclass:
@@ -96,6 +99,7 @@ class WebSocketProtocol(Stream):
     )
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         for name, allowed in _CHOICES.items():
             if getattr(cls, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
@@ -281,7 +285,7 @@ class WebSocketProtocol(Stream):
             return
         self._write(bytes(response))
         self._state = State.OPEN
-        self._begin(self.text, response.extensions)
+        self._begin(response.extensions)
         self._opening = None
         if config.ws_ping_interval:
             self._keepalive = Keepalive(
@@ -296,6 +300,15 @@ class WebSocketProtocol(Stream):
             self._early.clear()
             self._resume_reading()
             self.data_received(early)
+
+    def _begin(self, agreed: tuple[Negotiated, ...]) -> None:
+        inflater = deflater = None
+        for extension in agreed:
+            inflater = extension.inflater(self._limits.max_ratio)
+            deflater = extension.deflater()
+        self.extensions = agreed
+        self._begin_input(self.text, inflater)
+        self._begin_output(deflater)
 
     def _deny(self, message: Mapping[str, Any]) -> None:
         assert self._denial is not None

@@ -1,0 +1,249 @@
+"""From the transport to the application: decoding, the queue, flow control.
+
+Hot path, for one message: ``data_received`` -> one call of the decoder -> the list it returned *is*
+the queue -> the waiting task -> ``receive``. Nothing is made on it but the message and its dict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from wsfast.codec import MessageDecoder
+from wsfast.errors import RemoteProtocolError
+from wsfast.frames import Close, Ping, Pong, Role, Text
+
+from ._output import Output
+from ._wake import DirectWaiter, FutureWaiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from wsfast.codec import Inflate
+    from wsfast.frames import Limits
+
+    from ._keepalive import Keepalive
+
+_BARE = frozenset((str, bytes))
+
+
+def _discard(data: bytes) -> list[Any]:
+    return []
+
+
+def _size(item: Any) -> int:
+    """Bytes of a queued message."""
+    kind = type(item)
+    if kind is str:
+        return len(item) if item.isascii() else len(item.encode())
+    if kind is bytes:
+        return len(item)
+    return len(item.payload) if kind is Text else 0  # an event is no message
+
+
+class Input(Output):
+    """The receiving half of an open WebSocket, on top of the sending one."""
+
+    __slots__ = (
+        "_feed",
+        "_keepalive",
+        "_length",
+        "_line",
+        "_queued",
+        "_reading",
+        "_suspect",
+        "_waiter",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+    _length: Callable[[Any], int]
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limits: Limits, cork: str, wake: str
+    ) -> None:
+        super().__init__(loop, limits, cork)
+        self._keepalive: Keepalive | None = None
+        self._feed: Callable[[bytes], list[Any]] = _discard
+        self._queued = 0  # characters queued since the queue was empty; while paused, its bytes
+        self._suspect = limits.queue_bytes // 4  # so many characters may be too many bytes
+        self._reading = True
+        self._waiter = DirectWaiter(loop) if wake == "direct" else FutureWaiter(loop)
+        self._line: list[asyncio.Future[None]] = []  # tasks that wait behind the waiting one
+
+    def _begin_input(self, text: Literal["str", "bytes"], inflate: Inflate | None) -> None:
+        decoder = MessageDecoder(Role.SERVER, limits=self._limits, text=text, inflate=inflate)
+        self._feed = decoder.feed
+        self._length = len if text == "str" else _size  # Text has no len()
+
+    def _end(self) -> None:
+        """No more messages in or out."""
+        self._open = self._streaming = False
+        self._feed = _discard
+        if self._keepalive is not None:
+            self._keepalive.stop()
+            self._keepalive = None
+
+    def _ended_by(self, last: Close | RemoteProtocolError) -> None:
+        """The peer closed, or broke a rule."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        """Decode, queue, wake."""
+        events = self._feed(data)
+        if not events:
+            return
+        if len(events) == 1 and self._waiter.waiting and not self._queue:
+            kind = type(events[0])
+            if kind is str or kind is bytes:
+                self._queue = events
+                self._waiter.fire()
+                return
+        self._take(events)
+
+    def _take(self, events: list[Any]) -> None:
+        """Queue what one read brought, answer what is not for the application, wake it."""
+        last = None
+        if not _BARE.issuperset(map(type, events)):
+            events, last = self._sort(events)
+        if events:
+            self._enqueue(events)
+        if last is not None:
+            self._ended_by(last)
+        self._flush_due = True  # what the application sends while it runs leaves below
+        try:
+            self._waiter.fire()
+        finally:
+            self._flush_due = False
+        if self._outbox:
+            self._flush()
+        if self._reading and self._queue:
+            self._pause_if_full()
+
+    def _sort(self, events: list[Any]) -> tuple[list[Any], Close | RemoteProtocolError | None]:
+        """The messages, and what ends it all; answers the other control frames."""
+        messages = []
+        pongs = []
+        last = None
+        for item in events:
+            kind = type(item)
+            if kind is Ping:
+                pongs.append(self._encoder.pong(item.payload))
+            elif kind is Pong:
+                if self._keepalive is not None:
+                    self._keepalive.pong(item.payload)
+            elif kind is Close or kind is RemoteProtocolError:
+                last = item
+            else:
+                messages.append(item)
+        if pongs and self._open:
+            self._send_pongs(pongs)
+        return messages, last
+
+    def _enqueue(self, messages: list[Any]) -> None:
+        queue = self._queue
+        if self._reading:
+            characters = sum(map(self._length, messages))
+            self._queued = self._queued + characters if queue else characters
+        else:
+            self._queued += sum(map(_size, messages))
+        messages.reverse()
+        if queue:
+            messages += queue
+        self._queue = messages
+
+    def _put(self, event: dict[str, Any]) -> None:
+        """Queue an event behind all messages."""
+        self._queue.insert(0, event)
+        if self._waiter.waiting:
+            self._loop.call_soon(self._waiter.fire)
+
+    # Flow control of input
+
+    def _pause_if_full(self) -> None:
+        """Stop reading at ``queue_messages`` or ``queue_bytes`` undelivered.
+
+        Nothing is counted while messages are delivered: ``_queued`` may be too much, but not less
+        than a quarter of the bytes (a character is at most four). Only when that could be too
+        many is the queue itself counted.
+        """
+        limits = self._limits
+        full = len(self._queue) >= limits.queue_messages
+        if not full and self._queued < self._suspect:
+            return
+        size = sum(map(_size, self._queue))
+        if full or size >= limits.queue_bytes:
+            self._queued = size
+            self._reading = False
+            self.transport.pause_reading()
+            if self._keepalive is not None:
+                self._keepalive.reading_paused()
+        else:
+            self._queued = size // 4 + 1
+
+    def _delivered(self, message: Any) -> None:
+        """A message left the queue while reading is paused: at half, resume."""
+        self._queued -= _size(message)
+        limits = self._limits
+        few = len(self._queue) <= limits.queue_messages // 2
+        if few and self._queued <= limits.queue_bytes // 2:
+            self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        self._reading = True
+        self._queued = self._queued // 4 + 1
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self._keepalive is not None:
+            self._keepalive.reading_resumed()
+
+    # To the application
+
+    async def receive(self) -> Any:
+        """ASGI ``receive``."""
+        while not self._queue:
+            if self._outbox:
+                self._flush()
+            if self._waiter.waiting:
+                await self._stand_in_line()
+                continue
+            try:
+                await self._waiter
+            except BaseException:
+                self._waiter.waiting = False
+                raise
+            finally:
+                if self._line:
+                    self._call_next()
+        message = self._queue.pop()
+        if not self._reading:
+            self._delivered(message)
+        kind = type(message)
+        if kind is str:
+            return {"type": "websocket.receive", "text": message}
+        if kind is bytes:
+            return {"type": "websocket.receive", "bytes": message}
+        if kind is Text:
+            return {"type": "websocket.receive", "text": message.payload}
+        return message
+
+    async def _stand_in_line(self) -> None:
+        """Wait for a turn while another task has the waiter; applications seldom do this."""
+        turn = self._loop.create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        finally:
+            if turn in self._line:
+                self._line.remove(turn)
+            else:
+                self._call_next()
+
+    def _call_next(self) -> None:
+        """The next in line may look: there are messages, or nobody has the waiter."""
+        while self._line and (self._queue or not self._waiter.waiting):
+            turn = self._line.pop(0)
+            if not turn.done():
+                turn.set_result(None)
+                return
