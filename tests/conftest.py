@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,6 +122,28 @@ def outcome() -> Callable[..., object]:
             return shown(call(*args, **kwargs))
         except Exception as exc:
             return "raised", shown(exc)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_python(*args, **variables)``: another interpreter that finds the same wsfast.
+
+    ``variables`` are set in its environment, or removed where they are None.
+    """
+
+    def run(*args: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        place = str(Path(wsfast.__file__).parents[1])
+        env = {**os.environ, "PYTHONPATH": place, **variables}
+        return subprocess.run(
+            [sys.executable, *args],
+            env={name: value for name, value in env.items() if value is not None},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
 
     return run
 
