@@ -1,0 +1,73 @@
+# Six words, the same here and in CI: build test lint bench fuzz clean.
+#
+# `make test` needs Python >= 3.11 and a C compiler; it makes its own environment in .venv.
+# Another interpreter: make test PYTHON=python3.13 VENV=.venv-3.13
+# More arguments for what runs: make test ARGS="-k utf8 -x", make bench ARGS="--loop asyncio"
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+CC ?= cc
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+CFLAGS_LINT = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -Iwsfast/include -Icsrc
+
+.DEFAULT_GOAL := build
+.PHONY: build test lint lint-c bench fuzz clean autobahn interop interop-deps wheel
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wsfast needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.13")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	WSFAST_BUILD=no $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# setup.py rebuilds what changed. The C core is required here: a checkout without it is no checkout.
+build: $(READY)
+	WSFAST_BUILD=yes $(BIN)/python setup.py --quiet build_ext --inplace
+
+test: build
+	WSFAST_EXPECT=c-scalar $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) lint-c
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict wsfast
+
+# Every compiler that is here; no output, only the warnings.
+lint-c:
+	set -e; for cc in gcc clang; do \
+	  if command -v $$cc >/dev/null; then \
+	    for file in csrc/*.c; do $$cc $(CFLAGS_LINT) -c -o /dev/null $$file; done; \
+	    echo "$$cc: csrc is free of warnings"; \
+	  fi; \
+	done
+
+bench: build
+	$(BIN)/wsfast bench $(ARGS)
+
+# Not a coverage-guided fuzzer: the property tests with 20,000 examples each instead of 100.
+fuzz: build
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=0 $(ARGS)
+
+autobahn: build
+	$(BIN)/python tests/autobahn/run.py $(ARGS)
+
+# The clients of tests/interop that `make test` does not install; Chromium comes from the system.
+interop-deps: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[interop]'
+	npm install --silent --no-audit --no-fund --prefix tests/interop/clients
+
+interop: build interop-deps
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+wheel: $(READY)
+	$(BIN)/python -m pip install --quiet build
+	WSFAST_BUILD=yes $(BIN)/python -m build
+
+# What the others made, but for the environments (.venv*).
+clean:
+	rm -rf build dist reports *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .benchmarks
+	rm -f wsfast/*.so wsfast/cli/*.so wsfast/_*_c.c wsfast/_build_info.py
+	find wsfast tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
