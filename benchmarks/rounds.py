@@ -67,7 +67,7 @@ def quick(lanes: Sequence[Lane], limit: float) -> list[list[bool]]:
     return [[s <= limit for s in lane.spins] for lane in lanes]
 
 
-def usual(spins: Sequence[int]) -> float:
+def usual(spins: Sequence[float]) -> float:
     """The slowest spin that still counts as the machine's usual full speed."""
     return SLOW * sorted(spins)[len(spins) // 10]
 
