@@ -86,6 +86,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="session")
+def c_backends() -> list[str]:
+    """The sets of C kernels present, the preferred one last."""
+    return C_BACKENDS
+
+
+@pytest.fixture(scope="session")
 def agree() -> Callable[[Callable[[ModuleType], object]], object]:
     """``agree(run)``: ``run(module)`` for every implementation; all must return the same."""
     if not C_BACKENDS:
@@ -137,7 +143,7 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         place = str(Path(wsfast.__file__).parents[1])
         env = {**os.environ, "PYTHONPATH": place, **variables}
         return subprocess.run(
-            [sys.executable, *args],
+            [sys.executable, "-P", *args],  # the working directory must not come first
             env={name: value for name, value in env.items() if value is not None},
             capture_output=True,
             text=True,
