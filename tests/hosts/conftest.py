@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,18 +43,32 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
     return call
 
 
+@pytest.fixture(autouse=True)
+def may_fail(caplog: pytest.LogCaptureFixture) -> Iterator[list[type[BaseException]]]:
+    """What an application may raise; uvicorn logs the rest and lives on, the test must not."""
+    allowed: list[type[BaseException]] = [asyncio.CancelledError]
+    yield allowed
+    for record in caplog.get_records("call"):
+        if record.exc_info and not isinstance(record.exc_info[1], tuple(allowed)):
+            raise AssertionError("the application failed") from record.exc_info[1]
+
+
 class Wire(asyncio.Transport):
-    """A transport that keeps what is written to it, write by write."""
+    """A transport that keeps what is written to it, write by write.
+
+    Once closed it takes nothing more (``late``), and cannot be told to read, as with uvloop.
+    """
 
     def __init__(self) -> None:
         super().__init__({"sockname": ("127.0.0.1", 8000), "peername": ("127.0.0.1", 8001)})
         self.writes: list[bytes] = []
+        self.late: list[bytes] = []
         self.paused = False
         self.closed = False
         self.aborted = False
 
     def write(self, data: Any) -> None:
-        self.writes.append(bytes(data))
+        (self.late if self.closed else self.writes).append(bytes(data))
 
     def close(self) -> None:
         self.closed = True
@@ -69,6 +83,8 @@ class Wire(asyncio.Transport):
         self.paused = True
 
     def resume_reading(self) -> None:
+        if self.closed:
+            raise RuntimeError("the transport is closed")
         self.paused = False
 
 

@@ -205,7 +205,9 @@ def test_application_closes(run, serve):
 
 
 @pytest.mark.parametrize("accept", [False, True])
-def test_application_fails(run, serve, caplog, accept):
+def test_application_fails(run, serve, caplog, may_fail, accept):
+    may_fail.append(ValueError)
+
     async def app(scope, receive, send):
         await receive()
         if accept:

@@ -163,6 +163,16 @@ def test_a_ping_sent_while_paused():
     assert len(keepalive.pings) == 2 and not keepalive.expired
 
 
+def test_a_ping_sent_while_paused_is_not_answered():
+    keepalive = Watched()
+    keepalive.clock.go(15)
+    keepalive.reading_paused()
+    keepalive.clock.go(100)
+    keepalive.reading_resumed()
+    keepalive.clock.go(100)
+    assert keepalive.expired == [225.0]
+
+
 def test_no_timer_per_message(run, fake, settle, echo):
     async def main():
         connection = await fake(echo, ws_ping_interval=5).opened()

@@ -160,22 +160,46 @@ def test_collected_output_leaves_before_the_end(run, fake, settle, cork, way):
     run(main())
 
 
-def test_collected_output_of_a_lost_connection_is_dropped(run, fake, cork):
+def test_collected_output_of_a_lost_connection_is_dropped(run, fake, settle, cork):
     async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
         await receive()
+        await send({"type": "websocket.send", "text": "a"})
+        connection.wire.closed = True
         connection.protocol.connection_lost(None)
         with pytest.raises(OSError):
-            await send({"type": "websocket.send", "text": "a"})
+            await send({"type": "websocket.send", "text": "b"})
 
     async def main():
         nonlocal connection
         connection = await fake(app, cork()).opened()
         connection.read("a", "b")
         await connection.task
-        await asyncio.sleep(0)
-        assert connection.written() == []
+        await settle()
+        assert connection.written() == [] and connection.wire.late == []
+
+    connection = None
+    run(main())
+
+
+def test_collected_output_leaves_before_the_application_waits_for_input(run, fake, cork):
+    seen = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        connection.wire.writes.clear()
+        asyncio.get_running_loop().call_soon(lambda: seen.extend(connection.written()))
+        for text in "abc":
+            await send({"type": "websocket.send", "text": text})
+        await receive()
+
+    async def main():
+        nonlocal connection
+        connection = fake(app, cork("burst"))
+        await asyncio.sleep(0.01)
+        assert seen == [["a"], ["b", "c"]]
 
     connection = None
     run(main())
