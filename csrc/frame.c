@@ -102,6 +102,33 @@ int wsf_header_parse(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_f
     return size;
 }
 
+int wsf_header_short(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_frame *frame)
+{
+    if (n < 2 || (p[0] != (FIN | WSF_TEXT) && p[0] != (FIN | WSF_BINARY)))
+        return 0;
+    const uint8_t length = p[1] & LENGTH;
+    const bool masked = p[1] & MASK;
+    const size_t size = masked ? 6 : 2;
+    if (length > 125 || n < size + length)
+        return 0;
+    if (policy->mask != WSF_MASK_ANY && masked != (policy->mask == WSF_MASK_REQUIRE))
+        return 0;
+    frame->length = length;
+    frame->opcode = p[0] & OPCODE;
+    frame->rsv = 0;
+    frame->size = (uint8_t)size;
+    frame->fin = true;
+    frame->masked = masked;
+    if (masked)
+        memcpy(frame->key, p + 2, 4);
+    return (int)size;
+}
+
+size_t wsf_header_size(uint64_t length, bool masked)
+{
+    return (length < 126 ? 2u : length < 1u << 16 ? 4u : 10u) + (masked ? 4u : 0u);
+}
+
 size_t wsf_header_build(uint8_t out[WSF_MAX_HEADER], const wsf_frame *frame)
 {
     const uint64_t length = frame->length;

@@ -34,6 +34,10 @@ wsf_utf8_status wsf_utf8_check(const uint8_t *p, size_t n, size_t *valid, size_t
             i += 8;
             continue;
         }
+        if (n - i < 8 && n >= 8 && !wsf_high(wsf_load64(p + n - 8))) {
+            i = n; /* a word that overlaps what is checked, instead of up to 7 single bytes */
+            continue;
+        }
         found = sequence(p + i, n - i);
         i += found > 0 ? (size_t)found : 0;
     }

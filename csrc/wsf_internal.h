@@ -1,4 +1,4 @@
-/* wsf_internal.h - the kernel table and the helpers every kernel needs; nothing else. */
+/* wsf_internal.h - the kernel table, the helpers every kernel needs, and one shortcut. */
 #ifndef WSF_INTERNAL_H
 #define WSF_INTERNAL_H
 
@@ -36,6 +36,11 @@ extern const wsf_kernels *wsf_active; /* set by wsf_init() */
 
 bool wsf_cpu_has_avx2(void);
 
+/* frame.c for decoder.c: the header's size when p[0..n) begins with the commonest frame there is,
+ * whole: final text or binary, no RSV bit, less than 126 bytes, masked as policy says. Else 0:
+ * wsf_header_parse() will say. */
+int wsf_header_short(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_frame *frame);
+
 static inline uint32_t wsf_load32(const uint8_t *p)
 {
     uint32_t word;
@@ -53,16 +58,16 @@ static inline uint64_t wsf_load64(const uint8_t *p)
 static inline void wsf_store32(uint8_t *p, uint32_t word) { memcpy(p, &word, sizeof word); }
 static inline void wsf_store64(uint8_t *p, uint64_t word) { memcpy(p, &word, sizeof word); }
 
-/* The key whose first byte is key[phase % 4], whatever the byte order of the machine. */
+static inline uint64_t wsf_twice(uint32_t word) { return (uint64_t)word << 32 | word; }
+
+/* The key whose first byte is key[phase % 4], whatever the byte order of the machine. One store of
+ * 8 bytes, so that the load of 4 of them need not wait for the cache. */
 static inline uint32_t wsf_turn_key(uint32_t key, size_t phase)
 {
     uint8_t twice[8];
-    wsf_store32(twice, key);
-    wsf_store32(twice + 4, key);
+    wsf_store64(twice, wsf_twice(key));
     return wsf_load32(twice + (phase & 3));
 }
-
-static inline uint64_t wsf_twice(uint32_t word) { return (uint64_t)word << 32 | word; }
 
 /* Bit 7 of any byte of a word, as bit 7 of one byte. */
 static inline uint8_t wsf_high(uint64_t word)

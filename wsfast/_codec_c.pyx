@@ -30,10 +30,14 @@ from wsfast.frames import (
 )
 
 cdef extern from "Python.h":
+    """
+    /* PyUnicode_DATA() of what PyUnicode_New(n, 127) made, without asking what it is. */
+    #define ASCII_DATA(text) ((void *)((PyASCIIObject *)(text) + 1))
+    """
+    void *ASCII_DATA(object text) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 maxchar) except NULL
     int PyUnicode_Resize(PyObject **text, Py_ssize_t length) except -1
-    void *PyUnicode_DATA(object text) noexcept
     void *text_data "PyUnicode_DATA"(PyObject *text) noexcept
     object PyUnicode_DecodeUTF8(const char *p, Py_ssize_t n, const char *errors)
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *p, Py_ssize_t n) except NULL
@@ -152,6 +156,7 @@ cdef class _Decoder:
     cdef list guarded(self, const uint8_t *p, Py_ssize_t n):
         if not WSF_CLAIM(&self.busy):
             raise RuntimeError("decoder is in use by another thread")
+        cdef bint through = False
         items = []
         try:
             if self.failed is None and not self.ended:
@@ -159,10 +164,10 @@ cdef class _Decoder:
                     self.end(items)
                 else:
                     self.consume(p, n, items)
-        except BaseException:
-            self.ended = True  # half a chunk is gone: what follows could not be understood
-            raise
-        finally:
+            through = True
+        finally:  # and no `except`, which costs every call, raising or not
+            if not through:
+                self.ended = True  # half a chunk is gone: what follows could not be understood
             WSF_RELEASE(&self.busy)
         return items
 
@@ -175,17 +180,18 @@ cdef class _Decoder:
     cdef int consume(self, const uint8_t *p, size_t n, list items) except -1:
         cdef wsf_span span
         cdef size_t pos = 0
-        cdef int found = wsf_decoder_next(self.core, p, n, &pos, &span)
-        while found > 0:
-            if span.frame.opcode >= WSF_CLOSE:
-                self.take_control(&span, items)
-            else:
-                self.take_data(&span, items)
-            if self.failed is not None:
-                return 0
+        cdef int found
+        cdef bint failed = False
+        while pos < n and not failed:
             found = wsf_decoder_next(self.core, p, n, &pos, &span)
-        if found < 0:
-            self.fail(-found, wsf_decoder_position(self.core), items)
+            if found < 0:
+                return self.fail(-found, wsf_decoder_position(self.core), items)
+            if found == 0:
+                break
+            if span.frame.opcode < WSF_CLOSE:
+                failed = self.take_data(&span, items)
+            else:
+                failed = self.take_control(&span, items)
         return 0
 
     cdef int fail(self, int error, uint64_t offset, list items) except -1:
@@ -196,7 +202,7 @@ cdef class _Decoder:
         items.append(self.failed)
         self.control_size = 0
         self.drop()
-        return 0
+        return 1
 
     cdef int take_data(self, wsf_span *span, list items) except -1:
         raise NotImplementedError
@@ -419,14 +425,14 @@ cdef class MessageDecoder(_Decoder):
         if span.inflate:
             return self.take_compressed(span, final, items)
         if final and span.frame.opcode != WSF_CONT and span.at == 0:
+            if span.message == WSF_TEXT and self.as_str:
+                return self.take_whole_text(span, items)
             return self.take_whole(span, items)
         return self.take_piece(span, span.data, span.size, key_of(span), final, items)
 
     cdef int take_whole(self, wsf_span *span, list items) except -1:
         """A message in one piece, the common case: straight into the object delivered."""
         cdef size_t n = span.size
-        if span.message == WSF_TEXT and self.as_str:
-            return self.take_whole_text(span, items)
         payload = PyBytes_FromStringAndSize(NULL, n)
         cdef uint8_t *p = <uint8_t *>PyBytes_AS_STRING(payload)
         cdef bint ascii = mask_bytes(p, span.data, n, key_of(span), 0)
@@ -438,13 +444,13 @@ cdef class MessageDecoder(_Decoder):
         items.append(payload)
         return 0
 
-    cdef int take_whole_text(self, wsf_span *span, list items) except -1:
+    cdef inline int take_whole_text(self, wsf_span *span, list items) except -1:
         cdef size_t n = span.size
         text = PyUnicode_New(n, 127)
-        if n and not mask_bytes(<uint8_t *>PyUnicode_DATA(text), span.data, n, key_of(span), 0):
+        if n and not mask_bytes(<uint8_t *>ASCII_DATA(text), span.data, n, key_of(span), 0):
             # Not ASCII: what was to be the string is the scratch that is decoded instead.
             try:
-                text = PyUnicode_DecodeUTF8(<const char *>PyUnicode_DATA(text), n, NULL)
+                text = PyUnicode_DecodeUTF8(<const char *>ASCII_DATA(text), n, NULL)
             except UnicodeDecodeError as exc:
                 return self.fail(wsf_e_invalid_utf8, place_of(span) + <uint64_t>exc.start, items)
         items.append(text)

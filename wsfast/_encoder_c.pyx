@@ -105,27 +105,37 @@ cdef class FrameEncoder:
         cdef Bytes payload
         if (opcode == WSF_CONT) != (self.opened != 0):
             raise local(wsf_e_expected_continuation if self.opened else wsf_e_unexpected_continuation)
-        cdef bint text = (opcode or self.opened) == WSF_TEXT
-        if text and isinstance(data, str):
+        cdef bint check = (opcode or self.opened) == WSF_TEXT
+        if check and isinstance(data, str):
+            check = opcode == WSF_CONT  # a str is right in itself, but not inside a character
             if PyUnicode_IS_COMPACT_ASCII(data):
                 payload.p = <const uint8_t *>PyUnicode_DATA(data)
                 payload.n = PyUnicode_GET_LENGTH(data)
                 payload.viewed = False
-                return self.send(opcode, text, &payload, fin, compress)
+                if fin and not check and self.deflate is None:
+                    return self.whole(opcode, &payload)
+                return self.send(opcode, check, &payload, fin, compress)
             data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
         acquire(data, &payload)
         try:
-            return self.send(opcode, text, &payload, fin, compress)
+            return self.send(opcode, check, &payload, fin, compress)
         finally:
             release(&payload)
 
-    cdef object send(self, uint8_t opcode, bint text, Bytes *payload, bint fin, object compress):
+    cdef inline object whole(self, uint8_t opcode, Bytes *payload):
+        """A message in one frame that needs no check: the common case, and nothing to remember."""
         cdef uint8_t key[4]
-        cdef wsf_utf8 utf8 = self.utf8
         self.take_key(key)
-        if opcode != WSF_CONT:
-            utf8.held = 0
-        if text:
+        return self.frame(opcode, payload.p, payload.n, True, 0, key)
+
+    cdef object send(self, uint8_t opcode, bint check, Bytes *payload, bint fin, object compress):
+        cdef uint8_t key[4]
+        cdef wsf_utf8 utf8
+        self.take_key(key)
+        utf8.held = 0
+        if check:
+            if opcode == WSF_CONT:
+                utf8 = self.utf8
             check_utf8(&utf8, payload, fin)
         cdef bint squeeze = self.compressed if opcode == WSF_CONT else self.wants_deflate(payload.n, compress)
         if squeeze:
@@ -138,7 +148,8 @@ cdef class FrameEncoder:
         elif opcode != WSF_CONT:
             self.opened = opcode
             self.compressed = squeeze
-        self.utf8 = utf8
+        if not fin:
+            self.utf8 = utf8
         return frame
 
     cdef bint wants_deflate(self, Py_ssize_t n, object compress) except -1:
@@ -201,15 +212,15 @@ cdef class FrameEncoder:
         cdef size_t size = self.header(header, WSF_BINARY, PyBytes_GET_SIZE(data), True, 0, NULL)
         return PyBytes_FromStringAndSize(<const char *>header, size), data
 
-    cdef int take_key(self, uint8_t *key) except -1:
+    cdef inline int take_key(self, uint8_t *key) except -1:
         if not self.masks:
             return 0
         if self.keys is None:
             return pool.take(key)
         return read_key(self.keys(), key)
 
-    cdef size_t header(self, uint8_t *out, uint8_t opcode, Py_ssize_t n, bint fin, uint8_t rsv,
-                       const uint8_t *key) noexcept:
+    cdef inline size_t header(self, uint8_t *out, uint8_t opcode, Py_ssize_t n, bint fin, uint8_t rsv,
+                              const uint8_t *key) noexcept:
         cdef wsf_frame frame
         frame.opcode = opcode
         frame.fin = fin
@@ -222,11 +233,10 @@ cdef class FrameEncoder:
 
     cdef object frame(self, uint8_t opcode, const uint8_t *p, Py_ssize_t n, bint fin, uint8_t rsv,
                       const uint8_t *key):
-        cdef uint8_t header[WSF_MAX_HEADER]
-        cdef size_t size = self.header(header, opcode, n, fin, rsv, key)
+        cdef size_t size = wsf_header_size(n, self.masks)
         out = PyBytes_FromStringAndSize(NULL, size + n)
         cdef uint8_t *dst = <uint8_t *>PyBytes_AS_STRING(out)
-        memcpy(dst, header, size)
+        self.header(dst, opcode, n, fin, rsv, key)
         if self.masks:
             mask_bytes(dst + size, p, n, key, 0)
         elif n:

@@ -20,10 +20,17 @@ cdef extern from "Python.h":
 
     /* Bytes from which a kernel call outweighs giving up the GIL and taking it back. */
     #define WSF_WITHOUT_GIL (64 << 10)
+
+    #if defined(Py_GIL_DISABLED)
+    #define WSF_HAS_GIL 0
+    #else
+    #define WSF_HAS_GIL 1
+    #endif
     """
     bint WSF_CLAIM(char *flag) noexcept
     void WSF_RELEASE(char *flag) noexcept
     Py_ssize_t WSF_WITHOUT_GIL
+    bint WSF_HAS_GIL
 
 cdef struct Bytes:
     const uint8_t *p

@@ -9,6 +9,7 @@ memoryviews cost 100 ns a call more and crash under sub-interpreters.
 """
 
 from cpython.buffer cimport PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer, PyBUF_FULL_RO
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_CheckExact, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.number cimport PyNumber_Index
 from libc.string cimport memcpy
@@ -20,13 +21,15 @@ from wsfast.errors import LocalProtocolError, RemoteProtocolError
 from wsfast.frames import STRICT_SERVER, Frame, Header, Opcode, Policy
 
 cdef extern from "Python.h":
-    object PyUnicode_DecodeUTF8(const char *p, Py_ssize_t n, const char *errors)
+    object PyUnicode_DecodeUTF8Stateful(const char *p, Py_ssize_t n, const char *errors, Py_ssize_t *used)
     unsigned long long PyLong_AsUnsignedLongLongMask(object number) except? 0
 
 cdef tuple OPCODES = (
     Opcode.CONT, Opcode.TEXT, Opcode.BINARY, None, None, None, None, None,
     Opcode.CLOSE, Opcode.PING, Opcode.PONG, None, None, None, None, None,
 )
+
+cdef object ZERO = 0  # the one int that CPython has of it
 
 wsf_init()
 
@@ -87,6 +90,9 @@ cdef int acquire(object data, Bytes *out, bint writable=False) except -1:
 
 cdef int read_key(object key, uint8_t *out) except -1:
     cdef Bytes raw
+    if PyBytes_CheckExact(key) and PyBytes_GET_SIZE(key) == 4:
+        memcpy(out, PyBytes_AS_STRING(key), 4)
+        return 0
     acquire(key, &raw)
     cdef Py_ssize_t n = raw.n
     if n == 4:
@@ -98,6 +104,8 @@ cdef int read_key(object key, uint8_t *out) except -1:
 
 
 cdef int phase_of(object offset) except -1:
+    if offset is ZERO:
+        return 0
     position = PyNumber_Index(offset)
     if position < 0:
         raise ValueError("offset must be at least 0")
@@ -167,6 +175,15 @@ def mask_inplace(data, key, /, offset=0):
     """Mask or unmask a writable buffer where it lies. Errors as ``mask``."""
     cdef Bytes src
     cdef uint8_t raw[4]
+    cdef int phase
+    if PyByteArray_CheckExact(data) and WSF_HAS_GIL:
+        # No view, which costs as much as masking 1 KiB: nothing of Python runs after GET_SIZE.
+        read_key(key, raw)
+        phase = phase_of(offset)
+        if PyByteArray_GET_SIZE(data) < WSF_WITHOUT_GIL:
+            src.p = <const uint8_t *>PyByteArray_AS_STRING(data)
+            wsf_mask(<uint8_t *>src.p, src.p, PyByteArray_GET_SIZE(data), raw, phase)
+            return
     acquire(data, &src, True)
     try:
         read_key(key, raw)
@@ -209,6 +226,9 @@ cdef class _Utf8Incremental:
 
     def reset(self):
         """Forget everything: the next byte is the first of a new text."""
+        self.clear()
+
+    cdef inline void clear(self) noexcept:
         self.utf8.held = 0
         self.seen = 0
         self.error = None
@@ -237,16 +257,39 @@ cdef class _Utf8Incremental:
                 if self.utf8.held:
                     self.error = decode_fault(self.utf8.lead, self.utf8.held, True, 0)
                     raise UnicodeDecodeError(*self.error)
-                self.reset()
+                self.clear()
             return text
         finally:
             WSF_RELEASE(&self.busy)
+
+    cdef object decode_whole(self, Bytes *piece):
+        """The text of a piece that begins with a character, or None for one that is ill-formed.
+
+        In one pass: CPython's decoder says itself where a cut character begins. Only half a
+        surrogate it takes for one, for "surrogatepass".
+        """
+        cdef Py_ssize_t used = 0
+        try:
+            text = PyUnicode_DecodeUTF8Stateful(<const char *>piece.p, piece.n, NULL, &used)
+        except UnicodeDecodeError:
+            return None
+        if piece.n - used == 2 and piece.p[used] == 0xED and piece.p[used + 1] > 0x9F:
+            return None
+        self.utf8.held = <uint8_t>(piece.n - used)
+        memcpy(self.utf8.carry, piece.p + used, self.utf8.held)
+        self.utf8.lead = self.seen + used
+        self.seen += piece.n
+        return text
 
     cdef object take(self, Bytes *piece, bint decode):
         cdef uint64_t fault = 0
         cdef size_t bad = 0
         cdef uint8_t carry[3]
         cdef uint8_t held = self.utf8.held, first
+        if decode and not held:
+            text = self.decode_whole(piece)
+            if text is not None:
+                return text
         memcpy(carry, self.utf8.carry, 3)
         cdef bint valid = wsf_utf8_feed(&self.utf8, piece.p, piece.n, self.seen, &fault, &bad)
         if not valid:
@@ -257,8 +300,6 @@ cdef class _Utf8Incremental:
         if not decode:
             return None
         cdef Py_ssize_t whole = held + piece.n - self.utf8.held
-        if not held:
-            return PyUnicode_DecodeUTF8(<const char *>piece.p, whole, NULL)
         joined = PyBytes_FromStringAndSize(<const char *>carry, held)
         joined += PyBytes_FromStringAndSize(<const char *>piece.p, piece.n)
         return joined[:whole].decode()

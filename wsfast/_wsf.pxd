@@ -72,6 +72,7 @@ cdef extern from "wsf.h" nogil:
         bint masked
     int wsf_header_parse(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_frame *frame,
                          size_t *fault) noexcept
+    size_t wsf_header_size(uint64_t length, bint masked) noexcept
     size_t wsf_header_build(uint8_t *out, const wsf_frame *frame) noexcept
     int wsf_header_form(const wsf_frame *frame, uint8_t rsv, size_t *fault) noexcept
 

@@ -128,6 +128,8 @@ typedef struct wsf_frame {
  * that only (part of) the key is missing. */
 int wsf_header_parse(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_frame *frame,
                      size_t *fault);
+/* What wsf_header_build() will write, in bytes. */
+size_t wsf_header_size(uint64_t length, bool masked);
 /* Writes a header for frame's opcode, rsv, fin, length, masked and key; returns its size. */
 size_t wsf_header_build(uint8_t out[WSF_MAX_HEADER], const wsf_frame *frame);
 /* What a late policy puts off: -error for RSV bits, control FIN or control length, else 0. */
