@@ -80,6 +80,11 @@ def pytest_sessionfinish(session):
 """
 
 
+def missing() -> list[str]:
+    """What is needed and not installed."""
+    return [name for name in NEEDS if importlib.util.find_spec(name) is None]
+
+
 def fetch(folder: Path) -> Path:
     """The unpacked sdist of the installed uvicorn."""
     wanted = f"uvicorn=={version('uvicorn')}"
@@ -89,7 +94,10 @@ def fetch(folder: Path) -> Path:
     (archive,) = folder.glob("uvicorn-*.tar.gz")
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
-    return folder / archive.name.removesuffix(".tar.gz")
+    root = folder / archive.name.removesuffix(".tar.gz")
+    # Its own source must not shadow the installed package.
+    (root / "uvicorn").rename(root / "_uvicorn_source")
+    return root
 
 
 def run(root: Path, cls: str) -> tuple[dict[str, str], int]:
@@ -101,7 +109,6 @@ def run(root: Path, cls: str) -> tuple[dict[str, str], int]:
     for name in DESELECTED:
         command += ["--deselect", f"{TESTS}::{name}"]
     print(f"== {cls}", flush=True)
-    # The sdist holds uvicorn's source too; the installed one is to be tested.
     subprocess.run([*command, TESTS], cwd=root)
     if not result.exists():
         return {}, 0
@@ -129,14 +136,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--show", action="store_true", help="list every test and how it ended")
     args = parser.parse_args()
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"not installed: {', '.join(missing)}")
+    if absent := missing():
+        print(f"not installed: {', '.join(absent)}")
         return 3
     with tempfile.TemporaryDirectory() as folder:
         root = fetch(Path(folder))
-        # The sdist's own source must not shadow the installed package.
-        (root / "uvicorn").rename(root / "_uvicorn_source")
         default, used_default = run(root, DEFAULT)
         ours, used = run(root, OURS)
     if args.show:

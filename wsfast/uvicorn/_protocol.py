@@ -123,7 +123,7 @@ class WebSocketProtocol(Input):
         self._state = State.OPENING
         self._opening: Opening | None = None
         self._denial: Denial | None = None
-        self._early: list[bytes] = []
+        self._early = b""
         self._feed = self._read_request
         self.close_timeout = limits.close_timeout
         self.close_timer: asyncio.TimerHandle | None = None
@@ -190,7 +190,7 @@ class WebSocketProtocol(Input):
 
     def _hold_early(self, data: bytes) -> list[Any]:
         """Frames before our answer: a client must wait for it (§4.1), what it sent is kept."""
-        self._early.append(data)
+        self._early += data
         if self._reading:
             self._reading = False
             self.transport.pause_reading()
@@ -296,8 +296,7 @@ class WebSocketProtocol(Input):
                 self._keepalive_expired,
             )
         if self._early:
-            early = b"".join(self._early)
-            self._early.clear()
+            early, self._early = self._early, b""
             self._resume_reading()
             self.data_received(early)
 
