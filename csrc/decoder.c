@@ -60,7 +60,8 @@ static int order_error(const wsf_decoder *d, const wsf_frame *frame)
 /* Limits, then order: what takes more than one header to judge. */
 static int admit(wsf_decoder *d, const wsf_frame *frame, size_t *fault)
 {
-    const bool cont = frame->opcode == WSF_CONT, control = frame->opcode >= WSF_CLOSE;
+    const bool cont = frame->opcode == WSF_CONT && d->message; /* else it continues nothing */
+    const bool control = frame->opcode >= WSF_CLOSE;
     *fault = 1;
     if (frame->length > d->limits.max_frame)
         return -wsf_e_frame_too_big;

@@ -108,14 +108,15 @@ class FrameReader:
     ) -> None:
         """Limits, then the order of fragments: what needs more than one header to judge."""
         limits = self.limits
+        cont = opcode == 0 and self.message  # else it continues nothing
         control = opcode >= 8
         if limits.max_frame is not None and length > limits.max_frame:
             raise RemoteProtocolError("frame_too_big", 1)
-        inflating = self.inflating if opcode == 0 else self.inflates and rsv & RSV1
+        inflating = self.inflating if cont else self.inflates and rsv & RSV1
         late = self.policy.check == "payload"
         if limits.max_message is not None and not inflating and (late or not control):
             # Compressed messages are bounded by what they inflate to; late control by this alone.
-            so_far = self.received if opcode == 0 else 0
+            so_far = self.received if cont else 0
             if length > limits.max_message - so_far:
                 raise RemoteProtocolError("message_too_big", 1)
         fault = self._order_fault(opcode)
