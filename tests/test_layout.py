@@ -55,7 +55,7 @@ SECRETS: dict[str, tuple[str, list[Path], set[str]]] = {
     "the environment": (
         r"\benviron\b|getenv",
         [ROOT / "setup.py", *PYTHON, *TESTS],
-        {"setup.py", "codec.py", "_env.py", "conftest.py", "test_layout.py"},
+        {"setup.py", "codec.py", "_env.py", "conftest.py", "mutants.py", "test_layout.py"},
     ),
     "randomness": (
         r"\burandom\b|\bsecrets\b|import random|\brandbytes\b",
@@ -163,6 +163,7 @@ FILE, FUNCTION = 400, 50
 # A budget is a smoke alarm, not a law: the reason stands beside each exception.
 LONGER_FILES = {
     "_codec_c.pyx": 600,  # docs/api.md's layer 2; kernels and encoder already have their own
+    "_kernels_c.pyx": 450,  # layer 1: eight functions and two classes with their arguments' checks
     "_kernels_py.py": 460,  # four small rooms of csrc side by side, for the reader
     "_load.c": 620,  # the load generator: one optional extension, not part of the codec
 }
