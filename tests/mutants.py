@@ -21,7 +21,16 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ["csrc", "wsfast", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
-TESTS = ["kernels", "guard_pages", "vectors", "chunking", "keys", "parity_kernels", "parity"]
+TESTS = [
+    "kernels",
+    "text",
+    "guard_pages",
+    "vectors",
+    "chunking",
+    "keys",
+    "parity_kernels",
+    "parity",
+]
 ROOMS = ["_kernels_c", "_encoder_c", "_codec_c"]
 
 
@@ -49,6 +58,13 @@ MUTANTS = [
     Mutant(
         "mask: reads past the end", "csrc/mask_tpl.h", "V_LOAD(src + n - V_SIZE)", "V_LOAD(src + n)"
     ),
+    Mutant(
+        "mask: high bits of the start",
+        "csrc/mask_tpl.h",
+        "V high = V_OR(start, end);",
+        "V high = end;",
+    ),
+    Mutant("mask: phase once aligned", "csrc/mask_tpl.h", "V_KEY(wsf_turn_key(key, i))", "k"),
     Mutant("mask: position", "csrc/mask.c", "position & 3", "position & 1"),
     Mutant(
         "utf8: surrogates",
@@ -61,6 +77,7 @@ MUTANTS = [
     Mutant("utf8: cut before ASCII", "csrc/utf8_tpl.h", " && utf8_boundary(p, i) == i", ""),
     Mutant("utf8: end of the bulk", "csrc/utf8_tpl.h", "return utf8_boundary(p, i);", "return i;"),
     Mutant("utf8: exact check", "csrc/utf8.c", "c == 0xF4 ? 0x8F", "c == 0xF4 ? 0x9F"),
+    Mutant("utf8: last word", "csrc/utf8.c", "n - i < 8 && n >= 8", "n >= 8"),
     Mutant("utf8: carry", "csrc/utf8.c", "return found - (int)held;", "return found;"),
     Mutant("frame: 126 read", "csrc/frame.c", "short_length < 126", "short_length <= 126"),
     Mutant("frame: 126 written", "csrc/frame.c", "if (length < 126)", "if (length <= 126)"),
@@ -72,6 +89,12 @@ MUTANTS = [
         "csrc/decoder.c",
         "length > d->limits.max_message",
         "length >= d->limits.max_message",
+    ),
+    Mutant(
+        "decoder: limit of short messages",
+        "csrc/decoder.c",
+        "max_frame || length > d->limits.max_message",
+        "max_frame",
     ),
     Mutant(
         "decoder: fragment limit",
@@ -161,8 +184,8 @@ class Workshop:
             file.write_text(good, "utf-8")
         if done.returncode == 0:
             return ""
-        said = re.search(r"^(?:FAILED|ERROR).*", done.stdout + done.stderr, re.M)
-        return said.group()[:90] if said else f"exit status {done.returncode}"
+        said = re.search(r"^(?:FAILED \S*/|ERROR: )(.{1,80})", done.stdout + done.stderr, re.M)
+        return said[1] if said else f"exit status {done.returncode}"
 
 
 def main(words: list[str]) -> int:
