@@ -59,7 +59,7 @@ async def read_until(reader, deadline):
 
 def echo(connection, events):
     for event in events:
-        if isinstance(event, (str, bytes)) and connection.state.name == "OPEN":
+        if isinstance(event, (str, bytes)):
             connection.send(event)
 
 

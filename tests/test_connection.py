@@ -397,7 +397,31 @@ def test_two_connections_talk(texts, size, compress):
     assert server.state is client.state is State.CLOSED and server.should_close_transport
 
 
-def test_what_came_with_a_close_can_no_longer_be_answered():
+END = {
+    "close": (encoder().close(1001), Close(1001, "")),
+    "fault": (b"\xc1\x80", Close(1002, "reserved bits must be 0")),
+}
+
+
+@pytest.mark.parametrize("end", END)
+def test_what_came_with_the_end_can_be_answered_before_it(end):
+    wire, answer = END[end]
     ours = Connection(SERVER)
-    assert ours.receive(encoder().text("?") + encoder().close()) == ["?", Close(1000, "")]
+    assert ours.receive(encoder().text("?") + encoder().ping(b"p") + wire)[0] == "?"
+    assert ours.state is not State.OPEN and ours.close_sent == answer
+    ours.send("!")
+    ours.send_fragment("more", fin=True)
+    waiting = ours.bytes_queued
+    out = ours.data_to_send()
+    assert sum(map(len, out)) == waiting
+    assert MessageDecoder(CLIENT).feed(b"".join(out)) == [Pong(b"p"), "!", "more", answer]
+    assert local_name(ours.send, "!") == "closing"
+    assert ours.data_to_send() == [] and ours.should_close_transport
+
+
+@pytest.mark.parametrize("end", END)
+def test_what_came_before_can_no_longer_be_answered(end):
+    ours = Connection(SERVER)
+    assert ours.receive(encoder().text("?")) == ["?"]
+    ours.receive(END[end][0])
     assert local_name(ours.send, "!") == "closing"

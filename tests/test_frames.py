@@ -173,7 +173,7 @@ def test_limits_defaults() -> None:
     assert dict(zip(Limits.__match_args__, arguments(Limits()))) == {
         "max_message": 1 << 20,
         "max_frame": None,
-        "max_fragments": 65536,
+        "max_fragments": 65537,
         "max_pending_pongs": 16,
         "max_ratio": None,
         "max_head": 64 << 10,

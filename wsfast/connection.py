@@ -76,6 +76,7 @@ class Connection:
         "_deadlines",
         "_decoder",
         "_encoder",
+        "_farewell",
         "_feed",
         "_fragmented",
         "_last_pong",
@@ -124,6 +125,7 @@ class Connection:
         limits = Limits() if limits is None else limits
         self._set_codec(role, limits, policy, text, keys)
         self._out: list[bytes] = []
+        self._farewell: bytes | None = None  # the Close frame that leaves behind all of _out
         self._pongs = 0  # how many of them are Pongs
         self._last_pong = 0  # and where the last is
         self._fragmented = False  # send_fragment() has begun a message
@@ -163,10 +165,10 @@ class Connection:
         """What the next bytes of the stream complete: the items of ``MessageDecoder.feed``.
 
         Ping and Close have been answered (in ``data_to_send()``) when their events are returned; a
-        ``RemoteProtocolError`` comes last and fails the connection. So messages that came along
-        with a Close or an error can be read but no more replied to: ``send`` raises ``closing``.
-        After either the list is empty, whatever comes. Without ``now``, a deadline that these
-        bytes set starts at the next ``tick``.
+        ``RemoteProtocolError`` comes last and fails the connection. Messages that came along with a
+        Close or an error can still be answered, until ``data_to_send()`` takes our Close frame: it
+        leaves behind what is sent before. After either the list is empty, whatever comes. Without
+        ``now``, a deadline that these bytes set starts at the next ``tick``.
         """
         events = self._feed(data)
         self._read += len(data)
@@ -203,6 +205,8 @@ class Connection:
                 self._closed_by(event, now)
             elif isinstance(event, RemoteProtocolError):
                 self._fail(event, event.close_code, str(event), now)
+        if not any(isinstance(event, (str, bytes, Text)) for event in events):
+            self._part_at_once()
 
     def _answer(self, payload: bytes) -> None:
         """§5.5.2: a Ping is answered unless the peer's Close came before it.
@@ -224,9 +228,9 @@ class Connection:
         self.close_rcvd = event
         if self.close_sent is None:
             try:
-                self._queue_close(event.code, event.reason)
+                self._take_leave(event.code, event.reason)
             except LocalProtocolError:  # a code that only Policy(close_codes="any") lets in
-                self._queue_close(1005, "")
+                self._take_leave(1005, "")
         self.state = State.CLOSED
         self._part(now)
 
@@ -236,10 +240,10 @@ class Connection:
         """Queue one message: ``str`` and ``Text`` as text, any buffer of bytes as binary.
 
         ``compress`` overrides the threshold of a negotiated permessage-deflate. Raises
-        ``LocalProtocolError``: ``closing`` unless the state is OPEN, ``expected_continuation``
-        within a fragmented message, ``invalid_utf8`` for a ``Text`` that is none.
+        ``LocalProtocolError``: ``closing`` unless the state is OPEN (or, see ``receive``, our Close
+        frame still waits for answers), ``expected_continuation`` within a fragmented message, ``invalid_utf8`` for a ``Text`` that is none.
         """
-        if self.state is not _OPEN:
+        if self.state is not _OPEN and self._farewell is None:
             raise LocalProtocolError("closing")
         if isinstance(data, str):
             frame = self._text(data, compress=compress)
@@ -258,7 +262,7 @@ class Connection:
 
         Control frames may be sent between. Raises as ``send`` does.
         """
-        if self.state is not _OPEN:
+        if self.state is not _OPEN and self._farewell is None:
             raise LocalProtocolError("closing")
         payload: str | Buffer = data.payload if isinstance(data, Text) else data
         if self._fragmented:
@@ -291,13 +295,15 @@ class Connection:
         """
         if self.state is not _OPEN:
             raise LocalProtocolError("closing")
-        self._queue_close(code, reason)
+        self._queue(self._encoder.close(code, reason))
+        self.close_sent = Close(int(code), reason)
         self.state = State.CLOSING
         self._deadlines.stop_keepalive()
         self._deadlines.await_close(None)
 
     def data_to_send(self) -> list[bytes]:
         """Take what is queued, in order; the owner's to join or to write piece by piece."""
+        self._part_at_once()
         out = self._out
         if not out:
             return []
@@ -310,9 +316,17 @@ class Connection:
         self._out.append(frame)
         self.bytes_queued += len(frame)
 
-    def _queue_close(self, code: int, reason: str) -> None:
-        self._queue(self._encoder.close(code, reason))
-        self.close_sent = Close(int(code), reason)
+    def _take_leave(self, code: int, reason: str) -> None:
+        """Close behind the answers to what came before the end: §5.5.1 allows the delay."""
+        self._farewell = self._encoder.close(code, reason)
+        self.bytes_queued += len(self._farewell)
+        self.close_sent = Close(code, reason)
+
+    def _part_at_once(self) -> None:
+        """There is nothing left to answer."""
+        if self._farewell is not None:
+            self._out.append(self._farewell)
+            self._farewell = None
 
     # Ending
 
@@ -321,7 +335,7 @@ class Connection:
         self.failed = error
         self.state = State.FAILED
         if self.close_sent is None and code != _UNEXPECTED_EOF:
-            self._queue_close(code, reason)
+            self._take_leave(code, reason)
         self._part(now)
 
     def _part(self, now: float | None) -> None:
@@ -366,4 +380,5 @@ class Connection:
     def _give_up(self, code: int, reason: str, now: float) -> list[Event]:
         error = RemoteProtocolError("too_slow", self._read)
         self._fail(error, code, reason, now)
+        self._part_at_once()
         return [error]

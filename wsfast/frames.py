@@ -282,7 +282,8 @@ class Limits(_Settings):
 
     max_message        payload of one message, after decompression
     max_frame          payload of one frame, on the wire
-    max_fragments      frames of one message, empty ones included
+    max_fragments      frames of one message, empty ones included; the default is what
+                       Autobahn's case 9.3.1 sends: 65,536 fragments and an empty one
     max_pending_pongs  Pongs waiting to be taken from a ``Connection``
     max_ratio          decompressed to compressed size of a message
     max_head           request line and headers of a handshake
@@ -326,7 +327,7 @@ class Limits(_Settings):
         self,
         max_message: int | None = 1 << 20,
         max_frame: int | None = None,
-        max_fragments: int | None = 65536,
+        max_fragments: int | None = 65537,
         max_pending_pongs: int = 16,
         max_ratio: float | None = None,
         max_head: int = 64 << 10,

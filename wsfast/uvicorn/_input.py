@@ -109,7 +109,7 @@ class Input(Output):
             events, last = self._sort(events)
         if events:
             self._enqueue(events)
-        if last is not None:
+        elif last is not None:
             self._ended_by(last)
         self._flush_due = True  # what the application sends while it runs leaves below
         try:
@@ -118,8 +118,17 @@ class Input(Output):
             self._flush_due = False
         if self._outbox:
             self._flush()
-        if self._reading and self._queue:
+        if events and last is not None:
+            self._end_after(last)
+        elif self._reading and self._queue:
             self._pause_if_full()
+
+    def _end_after(self, last: Close | RemoteProtocolError) -> None:
+        """End, but let what came in the same read be answered first, if that is done at once."""
+        if self._queue:
+            self._loop.call_soon(self._ended_by, last)
+        else:
+            self._ended_by(last)
 
     def _sort(self, events: list[Any]) -> tuple[list[Any], Close | RemoteProtocolError | None]:
         """The messages, and what ends it all; answers the other control frames."""
