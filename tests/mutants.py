@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "decoder: message limit",
         "csrc/decoder.c",
-        "length > d->limits.max_message",
-        "length >= d->limits.max_message",
+        "frame->length > d->limits.max_message -",
+        "frame->length >= d->limits.max_message -",
     ),
     Mutant(
         "decoder: limit of short messages",
