@@ -328,6 +328,7 @@ def test_messages_before_a_close_are_delivered(run, fake, settle):
         app = Slow()
         connection = await fake(app, ws_max_queue=2).opened()
         connection.read("a", "b", "c", raw=connection.encoder.close(1001, "bye"))
+        await settle()
         assert connection.written() == [[Close(1001, "bye")]] and connection.wire.closed
         connection.protocol.connection_lost(None)
         await app.take(5)
@@ -369,3 +370,42 @@ def test_a_real_sender_is_held_back(run, serve):
 
     run(main())
     assert received == [1 << 20] * 64
+
+
+ENDS = {
+    "close": (b"\x88\x82\x00\x00\x00\x00\x03\xe9", Close(1001, "")),
+    "fault": (b"\xc1\x80\x00\x00\x00\x00", Close(1002, "reserved bits must be 0")),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("soon", [False, True])
+def test_what_came_with_the_end_is_answered_before_it(run, fake, settle, echo, cork, end, soon):
+    """Nothing is lost that came before; Autobahn 3.2 to 4.2 and 5.15 call all else NON-STRICT."""
+    raw, answer = ENDS[end]
+
+    async def main():
+        connection = await fake(echo, cork()).opened()
+        (connection.read_soon if soon else connection.read)(*TEN, raw=raw)
+        await settle()
+        assert connection.items() == [*TEN, answer]
+        assert connection.wire.closed
+
+    run(main())
+
+
+def test_the_end_waits_for_no_slow_application(run, fake, settle, cork):
+    async def main():
+        connection = await fake(slow, cork()).opened()
+        connection.read("1", "2", raw=ENDS["fault"][0])
+        await settle()
+        assert connection.items() == [ENDS["fault"][1]] and connection.wire.closed
+        connection.task.cancel()
+
+    async def slow(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await asyncio.sleep(60)
+
+    run(main())

@@ -107,7 +107,8 @@ class Input(Output):
         last = None
         if not _BARE.issuperset(map(type, events)):
             events, last = self._sort(events)
-        if events:
+        answerable = bool(events)  # the list itself becomes the queue, and is emptied
+        if answerable:
             self._enqueue(events)
         elif last is not None:
             self._ended_by(last)
@@ -118,7 +119,7 @@ class Input(Output):
             self._flush_due = False
         if self._outbox:
             self._flush()
-        if events and last is not None:
+        if answerable and last is not None:
             self._end_after(last)
         elif self._reading and self._queue:
             self._pause_if_full()
