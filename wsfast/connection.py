@@ -240,8 +240,9 @@ class Connection:
         """Queue one message: ``str`` and ``Text`` as text, any buffer of bytes as binary.
 
         ``compress`` overrides the threshold of a negotiated permessage-deflate. Raises
-        ``LocalProtocolError``: ``closing`` unless the state is OPEN (or, see ``receive``, our Close
-        frame still waits for answers), ``expected_continuation`` within a fragmented message, ``invalid_utf8`` for a ``Text`` that is none.
+        ``LocalProtocolError``: ``closing`` unless the state is OPEN (or our Close frame waits for
+        answers, see ``receive``), ``expected_continuation`` within a fragmented message,
+        ``invalid_utf8`` for a ``Text`` that is none.
         """
         if self.state is not _OPEN and self._farewell is None:
             raise LocalProtocolError("closing")
