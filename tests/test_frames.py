@@ -199,3 +199,19 @@ def test_limits_refuse(name: str) -> None:
     else:
         with pytest.raises(TypeError):
             Limits(**{name: 1.5})
+
+
+def test_final_among_other_bases():
+    with pytest.raises(TypeError, match="Frame is final"):
+        type("Sub", (_Mixin, Frame), {})
+
+
+class _Mixin:
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("name", ["max_message", "max_frame", "max_fragments", "queue_bytes"])
+def test_no_limit_beyond_any_length(name):
+    assert getattr(Limits(**{name: 2**63 - 1}), name) == 2**63 - 1
+    with pytest.raises(ValueError, match="less than"):
+        Limits(**{name: 2**63})

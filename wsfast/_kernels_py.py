@@ -6,6 +6,7 @@ Names, signatures, texts and behaviour equal those of ``_kernels_c``.
 
 from __future__ import annotations
 
+import _thread
 from _codecs import utf_8_decode
 from operator import index
 
@@ -149,9 +150,10 @@ class Utf8Stream:
 
 
 class _Utf8Incremental:
-    __slots__ = ("_error", "_seen", "_stream")
+    __slots__ = ("_error", "_lock", "_seen", "_stream")
 
     def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
         self.reset()
 
     def reset(self) -> None:
@@ -169,18 +171,26 @@ class _Utf8Incremental:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a text")
 
     def _feed(self, data: Buffer, final: bool) -> str:
-        if self._error is not None:
-            raise UnicodeDecodeError(*self._error)
-        with view_of(data) as view:
-            try:
-                text = self._stream.feed(view, self._seen)
-                self._seen += len(view)
-                if final:
-                    self._stream.end()
-                    self.reset()
-            except UnicodeDecodeError as exc:
-                self._error = exc.args  # not exc: its traceback would keep the text alive
-                raise
+        if not self._lock.acquire(False):
+            raise RuntimeError("decoder is in use by another thread")
+        try:
+            if self._error is not None:
+                raise UnicodeDecodeError(*self._error)
+            with view_of(data) as view:
+                return self._decode(view, final)
+        finally:
+            self._lock.release()
+
+    def _decode(self, view: memoryview, final: bool) -> str:
+        try:
+            text = self._stream.feed(view, self._seen)
+            self._seen += len(view)
+            if final:
+                self._stream.end()
+                self.reset()
+        except UnicodeDecodeError as exc:
+            self._error = exc.args  # not exc: its traceback would keep the text alive
+            raise
         return text
 
 

@@ -47,9 +47,9 @@ class _Value:
     __match_args__: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        base: Any = cls.__bases__[0]
-        if base.__match_args__:
-            raise TypeError(f"{base.__name__} is final")
+        for base in cls.__bases__:
+            if getattr(base, "__match_args__", ()):
+                raise TypeError(f"{base.__name__} is final")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -365,6 +365,8 @@ def _bound(
         raise TypeError(f"{name} must be a number{' or None' if optional else ''}, not {value!r}")
     if not value >= least:  # type: ignore[operator]  # a NaN is not
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
+    if isinstance(value, int) and value >= 1 << 63:  # no length is that long (§5.2)
+        raise ValueError(f"{name} must be less than 2**63, not {value!r}")
     return value
 
 
