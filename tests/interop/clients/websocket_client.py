@@ -45,24 +45,28 @@ class WebsocketClient:
         assert opcode == ABNF.OPCODE_PONG, opcode
         return frame.data
 
+    # recv_data() answers a Close with a Close even where it answers ours, into a socket that the
+    # server may have closed; so the end is read frame by frame.
+
     def close(self, code: int, reason: str) -> None:
-        # Its own close() throws the server's answer away.
         self._socket.send_close(code, reason.encode())
-        self.wait_closed()
+        self._end = self._read_close()
+        self._socket.shutdown()
 
     def wait_closed(self) -> End:
         if self._end is None:
             self._end = self._read_close()
+            self._socket.send_close(self._end.code)
             self._socket.shutdown()
         return self._end
 
     def _read_close(self) -> End:
-        opcode, data = self._socket.recv_data(control_frame=True)
-        while opcode == ABNF.OPCODE_PING:  # already answered
-            opcode, data = self._socket.recv_data(control_frame=True)
-        assert opcode == ABNF.OPCODE_CLOSE, opcode
-        code = struct.unpack("!H", data[:2])[0] if data else 1005
-        return End(code, data[2:].decode())
+        frame = self._socket.recv_frame()
+        while frame.opcode == ABNF.OPCODE_PING:
+            frame = self._socket.recv_frame()
+        assert frame.opcode == ABNF.OPCODE_CLOSE, frame
+        (code,) = struct.unpack("!H", frame.data[:2])
+        return End(code, frame.data[2:].decode())
 
     def stop(self) -> None:
         self._socket.shutdown()
