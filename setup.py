@@ -11,10 +11,12 @@ import sys
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 WISH = os.environ.get("WSFAST_BUILD", "")
 CORE = sorted(glob.glob("csrc/*.c"))
 HEADERS = ["wsfast/include/wsf.h", *sorted(glob.glob("csrc/*.h"))]
+PYTHON = sys.implementation.name
 MSVC = sys.platform == "win32"
 FLAGS = ["/std:c11"] if MSVC else ["-std=c11", "-O3"]
 if not MSVC and "-g" not in os.environ.get("CFLAGS", "").split():
@@ -42,7 +44,7 @@ def codec() -> list[Extension]:
 
 
 def extensions() -> list[Extension]:
-    if WISH == "no" or sys.implementation.name != "cpython":
+    if WISH == "no" or PYTHON != "cpython":
         return []
     found = codec()
     if not MSVC:  # the load generator of `wsfast bench`: POSIX; without it one in Python is used
@@ -50,23 +52,37 @@ def extensions() -> list[Extension]:
     return found
 
 
+def leave(root: str, ok: bool, reason: str | None) -> None:
+    """Tell ``wsfast.build_info()`` how the build went."""
+    package = os.path.join(root, "wsfast")
+    os.makedirs(package, exist_ok=True)
+    with open(os.path.join(package, "_build_info.py"), "w", encoding="utf-8") as file:
+        file.write(f'"""Written by setup.py."""\n\nINFO = {{"ok": {ok}, "reason": {reason!r}}}\n')
+
+
+class build_package(build_py):
+    """Without extensions nothing else would run that could tell why."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.distribution.ext_modules:
+            reason = "WSFAST_BUILD=no" if WISH == "no" else f"it needs CPython, this is {PYTHON}"
+            leave("" if self.editable_mode else self.build_lib, False, reason)
+
+
 class optional_build_ext(build_ext):
     """Builds what it can and leaves in the package what it could not, and why."""
 
     def run(self) -> None:
-        info = {"ok": True, "reason": None}
+        reason = None
         try:
             super().run()
         except Exception as exc:
             if WISH == "yes":
                 raise
-            info = {"ok": False, "reason": f"{type(exc).__name__}: {exc}"}
+            reason = f"{type(exc).__name__}: {exc}"
             self.forget()
-        if WISH == "no":
-            info = {"ok": False, "reason": "WSFAST_BUILD=no"}
-        elif not self.extensions and info["ok"]:
-            info = {"ok": False, "reason": f"no C extension for {sys.implementation.name}"}
-        self.leave(info)
+        leave("" if self.inplace else self.build_lib, reason is None, reason)
 
     def forget(self) -> None:
         """Half a codec is none: leave no extension behind, of this build or an earlier one."""
@@ -76,13 +92,10 @@ class optional_build_ext(build_ext):
                 os.remove(path)
         self.extensions = []
 
-    def leave(self, info: dict[str, object]) -> None:
-        root = "wsfast" if self.inplace else os.path.join(self.build_lib, "wsfast")
-        os.makedirs(root, exist_ok=True)
-        with open(os.path.join(root, "_build_info.py"), "w", encoding="utf-8") as file:
-            file.write(f'"""Written by setup.py."""\n\nINFO = {info!r}\n')
-
 
 if WISH not in ("", "yes", "no"):
     sys.exit(f"WSFAST_BUILD={WISH!r}: expected yes, no, or nothing")
-setup(ext_modules=extensions(), cmdclass={"build_ext": optional_build_ext})
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": optional_build_ext, "build_py": build_package},
+)
