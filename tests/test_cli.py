@@ -68,8 +68,10 @@ def test_status_says_why_the_build_failed_and_trusts_no_text(capsys, monkeypatch
 
 
 def test_status_shows_the_variables_in_force(capsys, monkeypatch):
-    monkeypatch.setenv("WSFAST_EXPECT", "python\n")
-    assert r"WSFAST_EXPECT=python\n" in output(capsys, "status")
+    monkeypatch.setenv("WSFAST", "0")  # nothing reads it yet, so nothing may say it holds
+    monkeypatch.setattr("wsfast.codec._wish", "python\n")
+    assert r"WSFAST_BACKEND=python\n" in output(capsys, "status")
+    assert "WSFAST=0" not in output(capsys, "status")
 
 
 def test_status_without_extension_names_the_slow_path(capsys, monkeypatch):

@@ -8,6 +8,7 @@ there but does not load is an error, never a silent slow path.
 import os
 
 _wish = os.environ.get("WSFAST_BACKEND", "")
+_bare = False  # the twin runs, and nobody asked for it
 
 if _wish == "python":
     import wsfast._codec_py as _impl
@@ -18,6 +19,8 @@ elif _wish in ("", "c") or _wish.startswith("c-"):
         if _wish or exc.name != "wsfast._codec_c":
             raise
         import wsfast._codec_py as _impl
+
+        _bare = True
     except ImportError as exc:  # a damaged build, or a sub-interpreter
         hint = "WSFAST_BACKEND=python does without it"
         raise ImportError(f"wsfast's C extension does not load ({hint}): {exc}") from exc
@@ -59,6 +62,15 @@ def build_info() -> dict[str, object]:
 
 
 def environment() -> dict[str, str]:
-    """The ``WSFAST`` variables that are set, for ``wsfast status``."""
-    names = [name for name in sorted(os.environ) if name == "WSFAST" or name.startswith("WSFAST_")]
-    return {name: os.environ[name] for name in names}
+    """The variables that chose the implementation, for ``wsfast status``."""
+    return {"WSFAST_BACKEND": _wish} if _wish else {}
+
+
+if _bare and build_info()["ok"] is None:
+    import warnings
+
+    warnings.warn(
+        "wsfast runs in pure Python from a checkout that was never built: run `make build`",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -71,6 +71,8 @@ def _build() -> list[tuple[str, str]]:
     if info["ok"]:
         return [("C build", "ok")]
     word = "failed" if info["ok"] is False else "unknown"
+    if info["reason"] == "WSFAST_BUILD=no":
+        word = "not tried"
     return [("C build", f"{word}: {info['reason']}")]
 
 
@@ -81,7 +83,7 @@ def _surroundings() -> list[tuple[str, str]]:
     variables = [f"{name}={value}" for name, value in codec.environment().items()]
     return [
         ("Python", f"{python}, {platform.platform()}"),
-        ("environment", " ".join(variables) or "no WSFAST variable is set"),
+        ("environment", " ".join(variables) or "WSFAST_BACKEND is not set"),
     ]
 
 
