@@ -106,6 +106,20 @@ class Stub:
         return out
 
 
+class Late:
+    """One that yields nothing until the message ends, and heeds no limit."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
+        self.held += data
+        if not fin:
+            return b""
+        out, self.held = self.held * 2, b""
+        return out
+
+
 def zlib_inflater() -> deflate.Inflater:
     return deflate.Inflater(15, takeover=True)
 
@@ -153,7 +167,7 @@ def test_message_decoder(
     masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
     chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
     text = data.draw(st.sampled_from(["str", "bytes"]))
-    inflate = data.draw(st.sampled_from([None, None, Stub, zlib_inflater]))
+    inflate = data.draw(st.sampled_from([None, None, Stub, Late, zlib_inflater]))
 
     def run(module: ModuleType) -> object:
         options = {"policy": policy, "limits": limits, "text": text}

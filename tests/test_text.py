@@ -66,3 +66,22 @@ def test_one_character_sent(backend: ModuleType) -> None:
             wire = encoder.text(text)
             assert encoder.text(text.encode()) == wire
             assert backend.MessageDecoder(Role.SERVER).feed(wire) == [text]
+
+
+class Held:
+    """An ``inflate`` that yields nothing before the message ends, as zlib does for a few bytes."""
+
+    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
+        return b"whole" if fin else b""
+
+
+@pytest.mark.parametrize("text", ["str", "bytes"])
+def test_text_after_a_compressed_message_that_began_with_nothing(
+    backend: ModuleType, frame: Any, text: str
+) -> None:
+    """What one message leaves behind must not decide the type of the next."""
+    decoder = backend.MessageDecoder(Role.CLIENT, text=text, inflate=Held())
+    binary = frame(2, b"x", fin=False, rsv=4) + frame(0, b"y")
+    pieces = frame(1, b"he", fin=False) + frame(0, b"llo")
+    expected = "hello" if text == "str" else Text(b"hello")
+    assert decoder.feed(binary + pieces + binary + pieces) == [b"whole", expected] * 2

@@ -72,7 +72,7 @@ cdef class _Decoder:
     """What both decoders share: one owner at a time, errors as the last item, buffers, EOF.
 
     ``held`` is the object under construction, a ``bytes`` or an ASCII ``str`` of ``capacity``,
-    that nobody else has seen: payload is unmasked straight into it.
+    that nobody else has seen: payload is unmasked straight into it. NULL between messages.
     """
 
     cdef wsf_decoder *core
@@ -104,20 +104,23 @@ cdef class _Decoder:
         if policy is None:
             policy = STRICT_SERVER if role is Role.SERVER else STRICT_CLIENT
         native_policy(policy, &rules)
+        cdef bint fail_fast = policy.utf8 == "fail_fast", unchecked = policy.utf8 == "off"
         if limits is None:
             limits = Limits()
         if type(limits) is not Limits:
             raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        cdef wsf_limits bounds
+        bounds.max_message = bound(limits.max_message)
+        bounds.max_frame = bound(limits.max_frame)
+        bounds.max_fragments = bound(limits.max_fragments)
         if self.busy:
             raise RuntimeError("decoder is in use by another thread")
-        self.reset()
-        self.limits.max_message = bound(limits.max_message)
-        self.limits.max_frame = bound(limits.max_frame)
-        self.limits.max_fragments = bound(limits.max_fragments)
+        self.reset()  # from here on nothing of Python runs
+        self.limits = bounds
         wsf_decoder_init(self.core, &rules, &self.limits, inflates)
         self.any_close_code = rules.any_close_code
-        self.fail_fast = policy.utf8 == "fail_fast"
-        self.unchecked = policy.utf8 == "off"
+        self.fail_fast = fail_fast
+        self.unchecked = unchecked
         return 0
 
     cdef int reset(self) except -1:
@@ -461,14 +464,16 @@ cdef class MessageDecoder(_Decoder):
         mask_bytes(<uint8_t *>PyBytes_AS_STRING(piece), span.data, span.size, key_of(span), span.at)
         limit = None
         if self.limits.max_message != WSF_UNLIMITED:
-            limit = self.limits.max_message - self.size
+            limit = self.limits.max_message - self.size  # never below 0: see the check below
         try:
             piece = self.inflate.inflate(piece, final, limit)
         except RemoteProtocolError as exc:
             return self.fail_by(exc.name, span.frame.offset, items)
         if not PyBytes_CheckExact(piece):
             raise TypeError(f"inflate() must return bytes, not {type(piece).__name__}")
-        if final and not self.size and span.message == WSF_BINARY:
+        if limit is not None and PyBytes_GET_SIZE(piece) > limit:  # not every back end is exact
+            return self.fail(wsf_e_message_too_big, span.frame.offset, items)
+        if final and self.held == NULL and span.message == WSF_BINARY:
             items.append(piece)
             return 0
         return self.take_piece(span, <const uint8_t *>PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece),

@@ -12,7 +12,6 @@ from ._kernels_py import (
     Utf8Stream,
     Utf8Validator,
     build_header,
-    bytes_of,
     mask,
     mask_inplace,
     parse_header,
@@ -20,6 +19,7 @@ from ._kernels_py import (
     read_close,
     scan,
     utf8_valid,
+    view_of,
 )
 from ._reader_py import FrameReader
 from .errors import RemoteProtocolError
@@ -123,19 +123,19 @@ class _Decoder:
         after a Close frame or ``feed_eof()``, the list is empty. Keeps no reference to ``data``
         (any flat buffer of bytes). ``RuntimeError`` while another thread is in the decoder.
         """
-        return self._guarded(bytes_of(data))
+        return self._guarded(data if type(data) is bytes else view_of(data))
 
     def feed_eof(self) -> list[Item]:
         """The stream has ended: ``[unexpected_eof]`` inside a frame or message, else ``[]``."""
         return self._guarded(None)
 
-    def _guarded(self, data: bytes | None) -> list[Item]:
+    def _guarded(self, data: bytes | memoryview | None) -> list[Item]:
         if not self._lock.acquire(False):
             raise RuntimeError("decoder is in use by another thread")
         try:
             if self.failed is not None or self._ended:
                 return []
-            return self._end() if data is None else self._run(data)
+            return self._end() if data is None else self._run(bytes(data))
         except BaseException:
             self._ended = True  # half a chunk is gone: what follows could not be understood
             raise
@@ -232,7 +232,7 @@ class _Decoder:
         size = index(nbytes)
         if self._receive is None or not 0 <= size <= len(self._receive):
             raise ValueError("more bytes than get_buffer() gave")
-        return self._guarded(bytes(memoryview(self._receive)[:size]))
+        return self._guarded(memoryview(self._receive)[:size])
 
 
 class FrameDecoder(_Decoder):
@@ -366,9 +366,12 @@ class MessageDecoder(_Decoder):
         limit = self._reader.limits.max_message
         room = None if limit is None else limit - len(self._message)
         try:
-            return self._inflate.inflate(piece, final, room)
+            inflated = self._inflate.inflate(piece, final, room)
         except RemoteProtocolError as exc:
             raise RemoteProtocolError(exc.name, self._reader.offset) from None
+        if room is not None and len(inflated) > room:  # not every back end is exact
+            raise RemoteProtocolError("message_too_big", self._reader.offset)
+        return inflated
 
     def _judge(self, piece: bytes, final: bool) -> None:
         reader = self._reader

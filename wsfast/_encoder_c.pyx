@@ -8,7 +8,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.number cimport PyNumber_Index
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 cimport cython
 
 from wsfast._kernels_c cimport Bytes, acquire, local, mask_bytes, read_key, release
@@ -213,6 +213,7 @@ cdef class FrameEncoder:
         return PyBytes_FromStringAndSize(<const char *>header, size), data
 
     cdef inline int take_key(self, uint8_t *key) except -1:
+        memset(key, 0, 4)
         if not self.masks:
             return 0
         if self.keys is None:

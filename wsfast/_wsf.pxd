@@ -23,6 +23,7 @@ cdef extern from "wsf.h" nogil:
         wsf_e_control_too_long
         wsf_e_mask_required
         wsf_e_frame_too_big
+        wsf_e_message_too_big
         wsf_e_unexpected_continuation
         wsf_e_expected_continuation
         wsf_e_close_code

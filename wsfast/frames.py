@@ -367,7 +367,7 @@ def _bound(
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
     if isinstance(value, int) and value >= 1 << 63:  # no length is that long (§5.2)
         raise ValueError(f"{name} must be less than 2**63, not {value!r}")
-    return value
+    return int(value) if isinstance(value, int) else float(value)  # type: ignore[arg-type]
 
 
 _limits_writers = [_writer(getattr(Limits, name)) for name in Limits.__match_args__]
