@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wsfast.deflate import PerMessageDeflate
 from wsfast.errors import HandshakeError
+from wsfast.frames import Limits
 from wsfast.handshake import ClientHandshake, Response, ServerHandshake, accept, check_upgrade
 
 NONCE = b"the sample nonce"  # RFC 6455 §1.3
@@ -172,6 +173,99 @@ def test_client_skips_interim_answers(size):
     data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + answer()
     results = [ours.feed(data[i : i + size]) for i in range(0, len(data), size)]
     assert isinstance(results[-1], Response) and not any(results[:-1])
+
+
+INTERIM = b"HTTP/1.1 100 \r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 16, 17, 18, 4096, 1 << 20])
+@pytest.mark.parametrize("count", [0, 1, 100])
+@pytest.mark.parametrize("delta", [-1, 0, 1])
+def test_all_answers_count_against_max_head(count, delta, size):
+    data = INTERIM * count + answer()
+    ours = client(limits=Limits(max_head=len(data) + delta))
+    pieces = [data[i : i + size] for i in range(0, len(data), size)]
+    if delta >= 0:
+        assert [ours.feed(piece) for piece in pieces][-1].status == 101
+        assert ours.trailing == b""
+        return
+    with pytest.raises(HandshakeError) as caught:
+        for piece in pieces:
+            assert ours.feed(piece) is None
+    assert (caught.value.name, caught.value.status, ours.trailing) == ("head_too_big", 0, b"")
+
+
+@pytest.mark.parametrize("size", [1, 17, 1000, 1 << 20])
+def test_interim_answers_without_end_are_refused_at_max_head(size):
+    """Once no room is left, whatever may come would be too much."""
+    room = len(INTERIM) * 100
+    ours = client(limits=Limits(max_head=room))
+    flood = INTERIM * 1000
+    fed = 0
+    with pytest.raises(HandshakeError) as caught:
+        while True:
+            assert ours.feed(flood[fed : fed + size]) is None
+            fed += size
+    assert caught.value.name == "head_too_big"
+    assert fed <= room < fed + 2 * size
+
+
+@pytest.mark.parametrize("size", [1, 17, 1000, 1 << 20])
+def test_s5_interim_answers_are_linear(size):
+    """Bytes searched and bytes copied stay within a small multiple of the bytes fed."""
+    looked = 0
+
+    class Counting(bytearray):
+        def find(self, sub, start):
+            nonlocal looked
+            found = super().find(sub, start)
+            looked += (found if found >= 0 else len(self)) - start
+            return found
+
+        def count(self, sub, start, stop):
+            nonlocal looked
+            looked += stop - start
+            return super().count(sub, start, stop)
+
+        def __getitem__(self, index):
+            nonlocal looked
+            part = super().__getitem__(index)
+            looked += len(part)
+            return part
+
+        def __delitem__(self, index):
+            raise AssertionError("would move what is behind")
+
+    data = INTERIM * 1000 + answer()
+    ours = client()
+    held = ours._reader._data = Counting()
+    for i in range(0, len(data), size):
+        assert ours._reader._data is held
+        response = ours.feed(data[i : i + size] + b"frames" * (i + size >= len(data)))
+    assert response.status == 101 and ours.trailing == b"frames"
+    assert len(data) <= looked <= 16 * len(data)
+
+
+@given(
+    st.lists(
+        st.sampled_from([INTERIM, b"HTTP/1.1 103 x\r\nLink: x\r\n\r\n", b"\r", b"\n", b"x"]),
+        max_size=6,
+    ),
+    st.integers(1, 60),
+    st.integers(1, 400),
+)
+def test_interim_answers_in_any_chunking(words, size, max_head):
+    data = b"".join(words) + answer()
+
+    def outcome(size):
+        ours = client(limits=Limits(max_head=max_head))
+        try:
+            results = [ours.feed(data[i : i + size]) for i in range(0, len(data), size)]
+        except HandshakeError as exc:
+            return exc.name, exc.status, ours.trailing
+        return [result.status for result in results if result], ours.trailing
+
+    assert outcome(size) == outcome(len(data))
 
 
 BITS = st.sampled_from([None, 9, 10, 12, 15])

@@ -141,7 +141,8 @@ class ClientHandshake:
 
         ``HandshakeError`` where it does not: ``bad_status`` for any answer but 101, the others
         for one that breaks §4.1. ``.status`` and ``.headers`` are the server's (0 and none where
-        they could not be read), ``trailing`` then starts its body. Interim answers are skipped.
+        they could not be read), ``trailing`` then starts its body. Interim answers are skipped;
+        all that come count against ``max_head``, together with the last answer.
         """
         if self._over is not None:
             raise self._over
@@ -149,15 +150,16 @@ class ClientHandshake:
             while (head := self._reader.feed(data)) is not None:
                 response = self._judge(*head)
                 if response is not None:
+                    self._reader.finish()
                     self._over = RuntimeError("the handshake is over")
                     return response
-                data = self._reader.trailing
-                self._reader.trailing = b""
+                data = b""
             return None
         except BadHead as exc:
             name = "bad_response" if exc.name == "bad_head" else exc.name
             self._over = HandshakeError(0, [], name)
         except HandshakeError as exc:
+            self._reader.finish()
             self._over = exc
         raise self._over
 

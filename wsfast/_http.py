@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _END = b"\r\n\r\n"
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 §5.6.2
 _token = re.compile(_TCHAR).fullmatch
+_protocol = re.compile(_TCHAR + rb"(?:/" + _TCHAR + rb")?").fullmatch  # RFC 9110 §7.8
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 # RFC 6455 §9.1; the white space is the implied *LWS of its ABNF
 _extension = re.compile(rb"[ \t]*(" + _TCHAR + rb")[ \t]*").match
@@ -40,25 +41,30 @@ class BadHead(Exception):
 
 
 class HeadReader:
-    """Collects one message head, fed in any pieces, looking at each byte once.
+    """Collects message heads, fed in any pieces, looking at each byte once.
 
-    Enforces ``max_head`` and ``max_headers`` of ``limits``.
+    Enforces ``max_head``, for all heads together, and ``max_headers``, for each, of ``limits``.
     """
 
-    __slots__ = ("_data", "_limits", "_seen", "trailing")
+    __slots__ = ("_data", "_limits", "_seen", "_start", "trailing")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._data = bytearray()
+        self._data = bytearray()  # from the first head on: the heads read stay, max_head bounds it
+        self._start = 0  # of the next head
         self._seen = 0  # bytes of _data searched
-        self.trailing = b""  # what came behind the head
+        self.trailing = b""  # what came behind the last head, once finish() said it was the last
 
     def feed(self, data: bytes) -> tuple[bytes, Headers] | None:
-        """The start line and the fields once all are there, else None; ``BadHead`` if never."""
+        """The start line and the fields once all are there, else None; ``BadHead`` if never.
+
+        The next head may be there already: ``feed(b"")`` then gives it.
+        """
         held = self._data
         held += data
         most = self._limits.max_head
-        start = max(0, self._seen - 3)  # the end may have begun in what was searched before
+        # The end may have begun in what was searched before.
+        start = max(self._start, self._seen - 3)
         found = held.find(_END, start)
         stop = len(held) if found < 0 else found + len(_END)
         self._seen = stop
@@ -67,11 +73,14 @@ class HeadReader:
             raise BadHead("head_too_big")
         if found < 0:
             return None
-        head = bytes(held[:found])
-        self.trailing = bytes(held[stop:])
-        self._data = bytearray()
-        self._seen = 0
+        head = bytes(held[self._start : found])
+        self._start = stop
         return self._parse(head)
+
+    def finish(self) -> None:
+        """No further head comes: what is behind the last one is ``trailing``."""
+        self.trailing = bytes(self._data[self._start :])
+        self._data = bytearray()
 
     def _refuse_bare_lf(self, start: int, stop: int) -> None:
         """RFC 9112 §2.2 lets us; waiting for a CRLF that such a peer never sends would hang."""
@@ -130,15 +139,24 @@ def values(headers: Headers, name: bytes) -> list[bytes]:
 
 
 def tokens(headers: Headers, name: bytes) -> list[bytes] | None:
-    """The elements of the comma-separated tokens in all fields ``name``; None if one is no token.
+    """The comma-separated tokens of all fields ``name``; None if an element is no token."""
+    found = _elements(headers, name)
+    return found if all(map(is_token, found)) else None
 
-    Empty elements are passed over, RFC 9110 §5.6.1.2.
-    """
+
+def protocols(headers: Headers) -> list[bytes] | None:
+    """The elements of Upgrade, such as ``HTTP/2.0``, RFC 9110 §7.8; None if ungrammatical."""
+    found = _elements(headers, b"upgrade")
+    return found if all(map(_protocol, found)) else None
+
+
+def _elements(headers: Headers, name: bytes) -> list[bytes]:
+    """What commas separate in all fields ``name``, but the empty elements, RFC 9110 §5.6.1.2."""
     found = []
     for value in values(headers, name):
         elements = [element.strip(b" \t") for element in value.split(b",")]
         found += [element for element in elements if element]
-    return found if all(map(is_token, found)) else None
+    return found
 
 
 def read_extensions(headers: Headers) -> list[Extension] | None:

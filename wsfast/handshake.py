@@ -32,6 +32,7 @@ from ._http import (
     checked_field,
     is_token,
     normalized,
+    protocols,
     read_extensions,
     received,
     tokens,
@@ -93,6 +94,7 @@ class ServerHandshake:
             head = self._reader.feed(data)
             if head is None:
                 return None
+            self._reader.finish()
             self._over = RuntimeError("the handshake is over")
             return _request(*head)
         except BadHead as exc:
@@ -143,9 +145,9 @@ def check_upgrade(method: str | bytes, http_version: str | bytes, headers: AnyHe
     if not re.fullmatch(rb"1\.[1-9]", received(http_version)):
         raise _refusal("bad_http_version")
     fields = normalized(headers)
-    if not _lists(fields, b"upgrade", b"websocket"):
+    if not _lists(protocols(fields), b"websocket"):
         raise _refusal("bad_upgrade")
-    if not _lists(fields, b"connection", b"upgrade"):
+    if not _lists(tokens(fields, b"connection"), b"upgrade"):
         raise _refusal("bad_connection")
     host = values(fields, b"host")
     if len(host) != 1 or not _HOST(host[0]):
@@ -193,9 +195,9 @@ def _offer(host: bytes, key: bytes | None, headers: Headers) -> Offer:
     return Offer(host.decode(), key, _origin(headers), subprotocols, extensions, headers)
 
 
-def _lists(headers: Headers, name: bytes, wanted: bytes) -> bool:
-    """Whether the tokens of field ``name`` include ``wanted``, in any case."""
-    return any(token.lower() == wanted for token in tokens(headers, name) or ())
+def _lists(elements: list[bytes] | None, wanted: bytes) -> bool:
+    """Whether a field's elements include ``wanted``, in any case; None: they are ungrammatical."""
+    return any(element.lower() == wanted for element in elements or ())
 
 
 def _origin(headers: Headers) -> str | None:
