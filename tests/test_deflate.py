@@ -142,9 +142,18 @@ def test_s2_limit_is_exact_in_pieces(size, delta, piece):
         assert out == bytes(size) and delta >= 0
 
 
-def test_s1_bomb_is_stopped_inside_zlib(monkeypatch):
-    """A bomb of 64 MiB in 64 KiB never yields more than the limit and one byte."""
-    most = 0
+@pytest.fixture(scope="module")
+def bomb():
+    """64 MiB in 64 KiB."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    blocks = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(64))
+    return blocks + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+@pytest.fixture
+def produced(monkeypatch):
+    """How many bytes each call of zlib's inflate gave."""
+    sizes = []
     real = zlib.decompressobj
 
     class Spy:
@@ -155,23 +164,33 @@ def test_s1_bomb_is_stopped_inside_zlib(monkeypatch):
             return getattr(self._z, name)
 
         def decompress(self, data, max_length):
-            nonlocal most
             out = self._z.decompress(data, max_length)
-            most = max(most, len(out))
+            sizes.append(len(out))
             return out
 
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(64))
-    bomb += compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
     monkeypatch.setattr("wsfast.deflate.zlib.decompressobj", Spy)
+    return sizes
+
+
+def test_s1_bomb_is_stopped_inside_zlib(bomb, produced):
     assert inflate_name(bomb, 1000) == "message_too_big"
-    assert most == 1001
+    assert produced == [1001]
 
 
-def test_s1_bomb_behind_a_final_block():
-    bomb = b"\x03\x00" + deflater(level=9).deflate(bytes(100_000), True)
-    assert inflate_name(bomb, 99_999) == "message_too_big"
-    assert inflater().inflate(bomb, True, 100_000) == bytes(100_000)
+@pytest.mark.parametrize("before", [0, 1, 999, 1000, 1001])
+@pytest.mark.parametrize("fin", [True, False])
+def test_s1_bomb_behind_a_final_block_is_stopped_inside_zlib(bomb, produced, before, fin):
+    """What the blocks before took of the limit, those behind do not get again."""
+    with pytest.raises(RemoteProtocolError) as caught:
+        inflater().inflate(final(bytes(before))[:-1] + bomb, fin, 1000)
+    assert caught.value.name == "message_too_big"
+    assert sum(produced) == 1001
+
+
+def test_s2_limit_is_exact_behind_a_final_block():
+    wire = b"\x03\x00" + deflater(level=9).deflate(bytes(100_000), True)
+    assert inflate_name(wire, 99_999) == "message_too_big"
+    assert inflater().inflate(wire, True, 100_000) == bytes(100_000)
 
 
 def test_no_limit_and_a_limit_beyond_any_size():
