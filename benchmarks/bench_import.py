@@ -10,10 +10,12 @@ within a run. CPU time is user and system. Runs with a bare interpreter more tha
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 
 import machine
@@ -38,8 +40,11 @@ def cpu_ms(code: str) -> float:
 
 
 def importing(name: str) -> str:
-    """Code that imports ``name`` from where this interpreter would."""
-    return f"{BARE}; import sys; sys.path = {sys.path[1:]!r}; import {name}"
+    """Code that imports ``name`` from where this interpreter would, editable installs included."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None
+    path = [str(Path(spec.origin).parents[1]), *sys.path[1:]]
+    return f"{BARE}; import sys; sys.path = {path!r}; import {name}"
 
 
 def runs(name: str, count: int) -> list[float]:
