@@ -286,7 +286,7 @@ class Limits(_Settings):
                        Autobahn's case 9.3.1 sends: 65,536 fragments and an empty one
     max_pending_pongs  Pongs waiting to be taken from a ``Connection``
     max_ratio          decompressed to compressed size of a message
-    max_head           request line and headers of a handshake
+    max_head           request line and headers of a handshake; a client counts interim answers in
     max_headers        header lines of a handshake
     open_timeout       from the first byte of a handshake to its end
     close_timeout      from our Close frame to the peer's
