@@ -23,7 +23,7 @@ def test_scope(run, serve):
         await send({"type": "websocket.close"})
 
     async def main():
-        async with serve(app, root_path="/root", proxy_headers=False) as server:
+        async with serve(app, root_path="/mount", proxy_headers=False) as server:
             client = await server.connect(
                 b"sec-websocket-protocol: one, two\r\nX-Name: \xe9\r\n"
                 b"sec-websocket-protocol: three\r\n"
@@ -39,9 +39,9 @@ def test_scope(run, serve):
                 "http_version": "1.1",
                 "scheme": "ws",
                 "server": ("127.0.0.1", server.port),
-                "root_path": "/root",
-                "path": "/root/chat room",
-                "raw_path": b"/root/chat%20room",
+                "root_path": "/mount",
+                "path": "/mount/chat room",
+                "raw_path": b"/mount/chat%20room",
                 "query_string": b"a=1",
                 "subprotocols": ["one", "two", "three"],
                 "state": {},
