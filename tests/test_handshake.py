@@ -216,6 +216,8 @@ def test_reject():
     )
     given_headers = [("content-length", "9"), ("connection", "keep-alive")]
     assert len(reject(403, given_headers).headers) == 2
+    for status in (204, 304):
+        assert reject(status).headers == [(b"Connection", b"close")]
     assert bytes(reject(499)).startswith(b"HTTP/1.1 499 \r\n")
     for status in (101, 199, 600):
         with pytest.raises(ValueError):

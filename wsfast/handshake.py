@@ -280,14 +280,15 @@ def _negotiate(
 def reject(status: int, headers: AnyHeaders = (), body: bytes = b"") -> Response:
     """An answer that does not open the connection; ``status`` is 200..599.
 
-    Content-Length and ``Connection: close`` are added unless given. ``ValueError`` for control
-    characters in a header.
+    Content-Length (not to a 204 or 304) and ``Connection: close`` are added unless given.
+    ``ValueError`` for control characters in a header.
     """
     if not 200 <= status <= 599:
         raise ValueError(f"status must be 200..599, not {status}")
     fields = [checked_field(*field) for field in headers]
     given = {name.lower() for name, _ in fields}
-    if b"content-length" not in given and b"transfer-encoding" not in given:
+    lengths = (b"content-length", b"transfer-encoding")
+    if status not in (204, 304) and given.isdisjoint(lengths):  # RFC 9110 §8.6
         fields.append((b"Content-Length", b"%d" % len(body)))
     if b"connection" not in given:
         fields.append((b"Connection", b"close"))
