@@ -64,6 +64,7 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.late: list[bytes] = []
         self.paused = False
+        self.unsent = 0  # bytes the peer has not taken
         self.closed = False
         self.aborted = False
 
@@ -71,10 +72,14 @@ class Wire(asyncio.Transport):
         (self.late if self.closed else self.writes).append(bytes(data))
 
     def close(self) -> None:
+        assert not self.closed, "after the second close() asyncio's TLS transport is of no use"
         self.closed = True
 
     def abort(self) -> None:
         self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def is_closing(self) -> bool:
         return self.closed

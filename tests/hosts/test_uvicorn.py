@@ -413,6 +413,58 @@ def test_denial_without_length_waits_for_the_body(run, fake, settle):
     run(main())
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_denial_without_a_body(run, fake, settle, status):
+    """RFC 9110 §8.6: and without a Content-Length."""
+
+    async def app(scope, receive, send):
+        headers = [(b"content-length", b"2"), (b"x-one", b"1")]
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+
+    async def main():
+        connection = fake(app)
+        await connection.task
+        (response,) = connection.wire.writes
+        head = response.lower()
+        assert head.startswith(b"http/1.1 %d " % status) and head.endswith(b"\r\n\r\n")
+        assert b"content-length" not in head and b"x-one: 1" in head
+        assert connection.wire.closed
+
+    run(main())
+
+
+START = {"type": "websocket.http.response.start"}
+WRONG = {
+    "status 101": START | {"status": 101},
+    "status 199": START | {"status": 199},
+    "status 600": START | {"status": 600},
+    "header": START | {"status": 403, "headers": [(b"a", b"b\r\nc: d")]},
+    "subprotocol": {"type": "websocket.accept", "subprotocol": "not offered"},
+}
+
+
+@pytest.mark.parametrize("message", WRONG.values(), ids=WRONG)
+def test_an_answer_that_cannot_be_given(run, fake, caplog, may_fail, message):
+    """Nothing is logged that did not happen; the client is told of our fault."""
+    may_fail.append(ValueError)
+    caplog.set_level("INFO", "uvicorn.error")
+
+    async def app(scope, receive, send):
+        await send(message)
+
+    async def main():
+        connection = fake(app)
+        await connection.task
+        (response,) = connection.wire.writes
+        assert response.startswith(b"HTTP/1.1 500 ") and connection.wire.closed
+        assert [record.getMessage() for record in caplog.records] == [
+            "Exception in ASGI application\n"
+        ]
+
+    run(main())
+
+
 def test_frames_before_the_answer(run, fake, settle):
     """They are kept, unread, until the handshake is answered."""
     accept = asyncio.Event()
@@ -541,6 +593,10 @@ def test_pings_to_a_peer_that_does_not_read(run, fake, record):
         assert connection.written() == []
         connection.protocol.resume_writing()
         assert connection.written() == [[Pong(b"0"), Pong(b"1"), Pong(b"19")]]
+        connection.protocol.pause_writing()
+        connection.read(raw=ping(b"late") + connection.encoder.close())
+        connection.protocol.resume_writing()
+        assert connection.written() == [[Close(1000, "")]] and not connection.wire.late
 
     run(main())
 
@@ -577,21 +633,3 @@ def test_send_waits_for_the_transport(run, fake, settle):
 
     run(main())
     assert sent == ["x"]
-
-
-def test_the_peer_pings_while_we_close(run, fake, settle):
-    async def app(scope, receive, send):
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close"})
-
-    async def main():
-        connection = fake(app)
-        await settle()
-        connection.wire.writes.pop(0)
-        connection.read("late", raw=connection.encoder.ping())
-        assert connection.written() == [[Close(1000, "")]]
-        assert not connection.wire.closed
-        connection.read(raw=connection.encoder.close())
-        assert connection.wire.closed and connection.written() == []
-
-    run(main())

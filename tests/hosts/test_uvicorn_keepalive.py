@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from wsfast import Close, Ping
+import pytest
+
+from wsfast import Close, Limits, Ping
+from wsfast.uvicorn import WebSocketProtocol
 from wsfast.uvicorn._keepalive import Keepalive
 
 
@@ -125,10 +128,10 @@ def test_stop():
 def test_stands_still_while_reading_is_paused():
     keepalive = Watched()
     keepalive.clock.go(24)  # six seconds left
-    keepalive.reading_paused()
+    keepalive.hold(True)
     keepalive.clock.go(1000)
     assert not keepalive.expired
-    keepalive.reading_resumed()
+    keepalive.hold(False)
     keepalive.clock.go(5.9)
     assert not keepalive.expired
     keepalive.clock.go(0.2)
@@ -140,9 +143,9 @@ def test_short_pauses_add_up():
     keepalive.clock.go(20)
     for _ in range(5):
         keepalive.clock.go(1)
-        keepalive.reading_paused()
+        keepalive.hold(True)
         keepalive.clock.go(3)
-        keepalive.reading_resumed()
+        keepalive.hold(False)
     keepalive.clock.go(4.9)
     assert not keepalive.expired
     keepalive.clock.go(0.2)
@@ -152,10 +155,10 @@ def test_short_pauses_add_up():
 def test_a_ping_sent_while_paused():
     keepalive = Watched()
     keepalive.clock.go(15)
-    keepalive.reading_paused()
+    keepalive.hold(True)
     keepalive.clock.go(100)
     assert len(keepalive.pings) == 1
-    keepalive.reading_resumed()
+    keepalive.hold(False)
     keepalive.clock.go(9.9)
     assert not keepalive.expired
     keepalive.answer()
@@ -166,11 +169,22 @@ def test_a_ping_sent_while_paused():
 def test_a_ping_sent_while_paused_is_not_answered():
     keepalive = Watched()
     keepalive.clock.go(15)
-    keepalive.reading_paused()
+    keepalive.hold(True)
     keepalive.clock.go(100)
-    keepalive.reading_resumed()
+    keepalive.hold(False)
     keepalive.clock.go(100)
     assert keepalive.expired == [225.0]
+
+
+def test_held_twice():
+    keepalive = Watched()
+    keepalive.hold(False)
+    keepalive.clock.go(25)
+    for held in (True, False):
+        for _ in range(2):
+            keepalive.clock.go(3)
+            keepalive.hold(held)
+    assert keepalive.expired == [136.0]  # sent at 120; 8 seconds counted, 6 held, 2 counted
 
 
 def test_no_timer_per_message(run, fake, settle, echo):
@@ -210,6 +224,54 @@ def test_a_dead_peer_with_output_pending_is_aborted(run, fake, record):
             await asyncio.sleep(0.001)
 
     run(main())
+
+
+class Impatient(WebSocketProtocol):
+    limits = Limits(close_timeout=0.02)
+
+
+def blocked(connection):
+    """The application reads nothing, the peer reads nothing."""
+    return (connection.protocol.pause_writing, lambda: connection.read("a", "b"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_peer_that_does_not_read_is_given_up(run, fake, record, order):
+    """Even while we do not read either: an application that waits in ``send`` is not the cause."""
+
+    async def main():
+        options = {"ws_ping_interval": 0.01, "ws_ping_timeout": 0.02, "ws_max_queue": 2}
+        connection = await fake(waits, Impatient, **options).opened()
+        for step in blocked(connection)[::order]:
+            step()
+        assert connection.wire.paused
+        while not connection.wire.aborted:
+            await asyncio.sleep(0.001)
+        assert connection.items()[-1] == Close(1011, "keepalive ping timeout")
+
+    run(main())
+
+
+def test_a_pause_of_ours_is_no_fault_of_the_peer(run, fake, record):
+    """The clock stands still as long as the peer reads, also when it does so again."""
+
+    async def main():
+        options = {"ws_ping_interval": 0.01, "ws_ping_timeout": 0.02, "ws_max_queue": 2}
+        connection = await fake(waits, Impatient, **options).opened()
+        for step in blocked(connection):
+            step()
+        connection.protocol.resume_writing()
+        await asyncio.sleep(0.1)
+        assert not connection.wire.closed
+        connection.task.cancel()
+
+    run(main())
+
+
+async def waits(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await asyncio.sleep(60)
 
 
 def test_slow_application_does_not_kill_the_connection(run, serve):

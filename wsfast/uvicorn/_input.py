@@ -46,6 +46,7 @@ class Input(Output):
     """The receiving half of an open WebSocket, on top of the sending one."""
 
     __slots__ = (
+        "_decode",
         "_feed",
         "_keepalive",
         "_length",
@@ -54,10 +55,9 @@ class Input(Output):
         "_reading",
         "_suspect",
         "_waiter",
-        "transport",
     )
 
-    transport: asyncio.Transport
+    _decode: Callable[[bytes], list[Any]]
     _length: Callable[[Any], int]
 
     def __init__(
@@ -74,7 +74,7 @@ class Input(Output):
 
     def _begin_input(self, text: Literal["str", "bytes"], inflate: Inflate | None) -> None:
         decoder = MessageDecoder(Role.SERVER, limits=self._limits, text=text, inflate=inflate)
-        self._feed = decoder.feed
+        self._feed = self._decode = decoder.feed
         self._length = len if text == "str" else _size  # Text has no len()
 
     def _end(self) -> None:
@@ -84,6 +84,16 @@ class Input(Output):
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
+
+    def _end_but_for_close(self) -> None:
+        """Our Close frame is sent: of what still comes, only the peer's matters, and its Pings."""
+        self._end()
+        self._feed = self._await_close
+
+    def _await_close(self, data: bytes) -> list[Any]:
+        """Answer Pings, as §5.5.2 says "unless it already received a Close frame"."""
+        _, last = self._sort(self._decode(data))
+        return [] if last is None else [last]
 
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         """The peer closed, or broke a rule."""
@@ -147,7 +157,7 @@ class Input(Output):
                 last = item
             else:
                 messages.append(item)
-        if pongs and self._open:
+        if pongs:
             self._send_pongs(pongs)
         return messages, last
 
@@ -187,8 +197,7 @@ class Input(Output):
             self._queued = size
             self._reading = False
             self.transport.pause_reading()
-            if self._keepalive is not None:
-                self._keepalive.reading_paused()
+            self._set_clock()
         else:
             self._queued = size // 4 + 1
 
@@ -205,8 +214,23 @@ class Input(Output):
         self._queued = self._queued // 4 + 1
         if not self.transport.is_closing():
             self.transport.resume_reading()
+        self._set_clock()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._set_clock()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        """Stop the keepalive's clock while a Pong may be in what we do not read.
+
+        But not if the peer does not read either: it could then pin us for ever.
+        """
         if self._keepalive is not None:
-            self._keepalive.reading_resumed()
+            self._keepalive.hold(not self._reading and self._drained is None)
 
     # To the application
 

@@ -12,8 +12,7 @@ class Keepalive:
     """Sends a Ping ``interval`` seconds after the last was answered; gives up after ``timeout``.
 
     ``send(payload)`` sends a Ping, ``expire()`` ends the connection; ``timeout=None`` waits for no
-    Pong. Time during which we ourselves have paused reading does not count: the Pong may be in
-    what we do not read. One timer at a time, none per message.
+    Pong. Time during which the clock is held does not count. One timer at a time, none per message.
     """
 
     __slots__ = (
@@ -21,13 +20,12 @@ class Keepalive:
         "_expire",
         "_interval",
         "_loop",
-        "_paused",
-        "_paused_at",
         "_payload",
+        "_running_since",
         "_send",
-        "_sent_at",
         "_timeout",
         "_timer",
+        "_waited_before",
     )
 
     def __init__(
@@ -45,9 +43,8 @@ class Keepalive:
         self._expire = expire
         self._count = 0
         self._payload: bytes | None = None  # of the Ping that waits for its Pong
-        self._sent_at = 0.0  # moved forward by the time reading was paused
-        self._paused = False
-        self._paused_at = 0.0
+        self._waited_before = 0.0  # seconds it waited until the clock last stopped
+        self._running_since: float | None = loop.time()  # None: the clock is held
         self._timer: asyncio.TimerHandle | None = loop.call_later(interval, self._ping)
 
     def stop(self) -> None:
@@ -63,29 +60,33 @@ class Keepalive:
             return
         self._payload = None
         if self._timeout is not None:  # else the next Ping is under way already
-            round_trip = self._loop.time() - self._sent_at
-            self._schedule(self._interval - round_trip, self._ping)
+            self._schedule(self._interval - self._waited(), self._ping)
 
-    def reading_paused(self) -> None:
-        """The clock of the deadline stands still."""
-        self._paused = True
-        self._paused_at = self._loop.time()
-
-    def reading_resumed(self) -> None:
-        """The clock runs again."""
-        self._paused = False
-        if self._payload is None or self._timeout is None:
+    def hold(self, held: bool) -> None:
+        """Stop the clock of the time-out, or let it run again."""
+        if held == (self._running_since is None):
             return
-        now = self._loop.time()
-        self._sent_at += now - max(self._paused_at, self._sent_at)
-        if self._timer is None:  # the deadline passed meanwhile
-            self._schedule(self._sent_at + self._timeout - now, self._deadline)
+        if held:
+            self._waited_before = self._waited()
+            self._running_since = None
+            return
+        self._running_since = self._loop.time()
+        if self._payload is not None and self._timeout is not None and self._timer is None:
+            self._schedule(self._timeout - self._waited_before, self._deadline)
+
+    def _waited(self) -> float:
+        """Seconds on the clock since the last Ping."""
+        if self._running_since is None:
+            return self._waited_before
+        return self._waited_before + self._loop.time() - self._running_since
 
     def _ping(self) -> None:
         self._timer = None
         self._count += 1  # a stale Pong must not match, none need be hard to guess
         self._payload = self._count.to_bytes(4, "big")
-        self._sent_at = self._loop.time()
+        self._waited_before = 0.0
+        if self._running_since is not None:
+            self._running_since = self._loop.time()
         if self._timeout is None:
             self._schedule(self._interval, self._ping)
         else:
@@ -94,11 +95,11 @@ class Keepalive:
 
     def _deadline(self) -> None:
         self._timer = None
-        if self._paused:
+        if self._running_since is None:
             return
         assert self._timeout is not None
-        left = self._sent_at + self._timeout - self._loop.time()
-        if left > 0:  # reading was paused for a while
+        left = self._timeout - self._waited()
+        if left > 0:  # the clock was held for a while
             self._schedule(left, self._deadline)
         else:
             self._expire()

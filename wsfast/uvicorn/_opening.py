@@ -96,30 +96,38 @@ def rejection(status: int, headers: Iterable[tuple[Any, Any]] = (), body: bytes 
     return bytes(reject(status, fields, body))
 
 
+_BODILESS = (204, 304)  # RFC 9110 §6.4.1
+
+
 class Denial:
     """An HTTP response in the place of a WebSocket: ASGI's "websocket.http.response".
 
     Its head leaves at once where it states a Content-Length, else together with the whole body.
+    A 204 or 304 has no body, and no Content-Length (RFC 9110 §8.6).
     """
 
-    __slots__ = ("_headers", "_held", "_status", "finished")
+    __slots__ = ("_head", "_headers", "_held", "_status", "finished")
 
     def __init__(self, message: Mapping[str, Any]) -> None:
-        """``message`` is ``websocket.http.response.start``."""
+        """``message`` is ``websocket.http.response.start``.
+
+        ``ValueError`` for a status outside 200..599, or control characters in a header.
+        """
         status: int = message["status"]
-        if not 100 <= status < 600:
-            raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+        headers: Headers = [(bytes(n), bytes(v)) for n, v in message.get("headers", ())]
+        others = [field for field in headers if field[0].lower() != b"content-length"]
+        if status in _BODILESS:
+            headers = others
         self._status = status
-        self._headers: Headers = [(bytes(n), bytes(v)) for n, v in message.get("headers", ())]
-        self._held: list[bytes] | None = []  # the body so far, with the head before it
+        self._headers = headers
+        self._head = rejection(status, headers)  # right, unless the length is yet to be seen
+        at_once = status in _BODILESS or len(others) < len(headers)
+        self._held: list[bytes] | None = None if at_once else []  # the body so far
         self.finished = False
 
     def start(self) -> bytes:
         """What can be sent before the body is known."""
-        if not any(name.lower() == b"content-length" for name, _ in self._headers):
-            return b""
-        self._held = None
-        return rejection(self._status, self._headers)
+        return self._head if self._held is None else b""
 
     def body(self, message: Mapping[str, Any]) -> bytes:
         """What can be sent after this ``websocket.http.response.body``; may set ``finished``."""
@@ -130,6 +138,8 @@ class Denial:
             )
         piece: bytes = message.get("body", b"")
         self.finished = not message.get("more_body", False)
+        if self._status in _BODILESS:
+            return b""
         if self._held is None:
             return piece
         self._held.append(piece)

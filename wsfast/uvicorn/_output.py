@@ -46,10 +46,12 @@ class Output(asyncio.Protocol):
         "_streaming",
         "_write",
         "extensions",
+        "transport",
     )
 
     role = Role.SERVER  # with `extensions`, what PreparedMessage asks of a connection
     extensions: tuple[Negotiated, ...]
+    transport: asyncio.Transport
     _write: Callable[[bytes], object]
     _encoder: FrameEncoder
     _encode_text: Callable[[Any], bytes]
@@ -186,7 +188,7 @@ class Output(asyncio.Protocol):
         if self._pongs:
             pongs = b"".join(self._pongs)
             self._pongs.clear()
-            if self._open:
+            if not self.transport.is_closing():  # else our last frame was a Close
                 self._write(pongs)
 
     def _send_pongs(self, pongs: list[bytes]) -> None:

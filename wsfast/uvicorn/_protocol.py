@@ -147,10 +147,9 @@ class WebSocketProtocol(Input):
         self._trace("WebSocket connection lost")
         self._outbox.clear()
         self._pongs.clear()
-        self._cancel_close_timer()
+        if self.close_timer is not None:
+            self.close_timer.cancel()
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
-        if exc is None:
-            self.transport.close()
 
     def shutdown(self) -> None:
         """The server shuts down."""
@@ -159,8 +158,7 @@ class WebSocketProtocol(Input):
             self._finish(1012)
         elif self._state is State.OPENING:
             self._send_500()
-        self._cancel_close_timer()
-        self.transport.close()
+        self._hang_up()
 
     def _trace(self, text: str) -> None:
         if logger.level <= TRACE_LOG_LEVEL:
@@ -177,7 +175,7 @@ class WebSocketProtocol(Input):
             text = f"Failed to open a WebSocket connection: {exc.name}.\n"
             self._end_as(State.DENIED)
             self._write(rejection(exc.status, exc.headers, text.encode()))
-            self.transport.close()
+            self._hang_up()
             return []
         self._feed = self._hold_early
         opening.set_scope(self._config, self.transport, self._client, self._app_state.copy())
@@ -214,7 +212,7 @@ class WebSocketProtocol(Input):
         if self._outbox:
             self._flush()
         if self._state is not State.CLOSING:
-            self.transport.close()
+            self._hang_up()
 
     def _send_500(self) -> None:
         if self._state is State.OPENING and not self.transport.is_closing():
@@ -256,7 +254,6 @@ class WebSocketProtocol(Input):
     def _answer(self, kind: str, message: Mapping[str, Any]) -> None:
         """Answer the handshake."""
         if kind == "websocket.accept":
-            self._log_answer("[accepted]")
             self._accept(message)
         elif kind == "websocket.close":
             self._log_answer("403")
@@ -283,6 +280,7 @@ class WebSocketProtocol(Input):
         )
         if self.transport.is_closing():
             return
+        self._log_answer("[accepted]")
         self._write(bytes(response))
         self._state = State.OPEN
         self._begin(response.extensions)
@@ -320,7 +318,7 @@ class WebSocketProtocol(Input):
     def _denied(self) -> None:
         self._put({"type": "websocket.disconnect", "code": 1006})
         self._end_as(State.DENIED)
-        self.transport.close()
+        self._hang_up()
 
     # The closing
 
@@ -328,22 +326,17 @@ class WebSocketProtocol(Input):
         """Start the closing handshake; messages that still come are not delivered."""
         frame = self._encoder.close(code, reason)
         self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
-        feed = self._feed
-        self._end_as(State.CLOSING)
-        self._feed = lambda data: [
-            item for item in feed(data) if type(item) is Close or type(item) is RemoteProtocolError
-        ]
+        self._state = State.CLOSING
+        self._end_but_for_close()
         self._outbox.append(frame)
         self._flush()
         if not self._reading:  # else the peer's Close frame would never be seen
             self._resume_reading()
-        if self.close_timeout is not None:
-            self.close_timer = self._loop.call_later(self.close_timeout, self.transport.close)
+        self._start_close_timer()
 
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope
-            self._cancel_close_timer()
-            self.transport.close()
+            self._hang_up()
         elif not self.transport.is_closing():
             if isinstance(last, Close):
                 code, reason = last.code, last.reason
@@ -357,16 +350,30 @@ class WebSocketProtocol(Input):
         self._end_as(State.ENDED)
         self._outbox.append(self._encoder.close(code, reason))
         self._flush()
-        self.transport.close()
+        self._hang_up()
 
     def _end_as(self, state: State) -> None:
         self._state = state
         self._end()
 
-    def _cancel_close_timer(self) -> None:
-        if self.close_timer is not None:
-            self.close_timer.cancel()
-            self.close_timer = None
+    def _hang_up(self) -> None:
+        """Close the transport once all output has left, but wait no longer than close_timeout."""
+        self._start_close_timer()
+        if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
+            self.transport.close()
+
+    def _start_close_timer(self) -> None:
+        """The end is decided. Nothing but the end stops this clock, or starts it anew."""
+        if self.close_timer is None and self.close_timeout is not None:
+            self.close_timer = self._loop.call_later(self.close_timeout, self._close_timed_out)
+
+    def _close_timed_out(self) -> None:
+        """No Close came, or the peer does not read: a transport flushes for ever."""
+        self.close_timer = None
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._hang_up()  # with a time limit of its own: TLS may hold output we cannot see
 
     # Keepalive
 
@@ -374,8 +381,6 @@ class WebSocketProtocol(Input):
         self._write(self._encoder.ping(payload))
 
     def _keepalive_expired(self) -> None:
-        """The peer is dead, or does not answer; what it did not read may never leave."""
+        """The peer is dead, or does not answer."""
         self._trace("WebSocket keepalive ping timeout")
         self._finish(1011, "keepalive ping timeout")
-        if self.close_timeout is not None:
-            self.close_timer = self._loop.call_later(self.close_timeout, self.transport.abort)

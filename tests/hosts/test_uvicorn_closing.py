@@ -1,0 +1,305 @@
+"""How a connection ends, and that it does: whatever the peer reads, sends or leaves undone."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+
+from wsfast import Close, Limits
+from wsfast.uvicorn import WebSocketProtocol
+
+
+class Brief(WebSocketProtocol):
+    limits = Limits(close_timeout=0.05, max_pending_pongs=3)
+
+
+class Patient(WebSocketProtocol):
+    limits = Limits(close_timeout=None)
+
+
+async def stays(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def closes(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close"})
+
+
+async def returns(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def refuses(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def denies(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 404})
+    await send({"type": "websocket.http.response.body", "body": b"x" * 1000})
+
+
+def peer_closes(connection):
+    connection.read(raw=connection.encoder.close())
+
+
+def peer_errs(connection):
+    connection.read(raw=b"\xc1\x80\x00\x00\x00\x00")
+
+
+def server_stops(connection):
+    connection.protocol.shutdown()
+
+
+def nothing(connection):
+    pass
+
+
+ENDS = {
+    "peer closes": (stays, peer_closes),
+    "peer errs": (stays, peer_errs),
+    "server stops": (stays, server_stops),
+    "application returns": (returns, nothing),
+    "handshake refused": (refuses, nothing),
+    "handshake denied": (denies, nothing),
+    "both close": (closes, peer_closes),
+}
+
+
+async def gone(wire):
+    while not wire.aborted:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("app", "end"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("again", [nothing, server_stops], ids=["", "then server stops"])
+def test_a_peer_that_does_not_read_is_aborted(run, fake, settle, app, end, again):
+    """``transport.close()`` flushes first, for as long as that takes."""
+
+    async def main():
+        connection = fake(app, Brief)
+        wire = connection.wire
+        await settle()
+        wire.unsent = 1000
+        end(connection)
+        assert wire.closed and not wire.aborted
+        again(connection)
+        started = asyncio.get_running_loop().time()
+        await gone(wire)
+        assert asyncio.get_running_loop().time() - started > 0.03
+        await connection.lost()
+
+    run(main())
+
+
+def test_a_refused_handshake_that_nobody_reads(run, fake):
+    async def main():
+        connection = fake(stays, Brief, headers=b"sec-websocket-version: 12\r\n")
+        assert connection.wire.closed and not connection.wire.aborted
+        await gone(connection.wire)
+
+    run(main())
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_shutdown_does_not_stop_the_clock(run, fake, expired):
+    async def main():
+        connection = await fake(stays, Brief).opened()
+        if expired:
+            connection.protocol._keepalive_expired()
+            assert connection.items() == [Close(1011, "keepalive ping timeout")]
+        connection.protocol.shutdown()
+        await gone(connection.wire)
+
+    run(main())
+
+
+def test_the_peer_does_not_answer_our_close(run, fake, settle):
+    """What it did read has left in order; then it is hung up on as uvicorn does."""
+
+    async def main():
+        connection = await fake(closes, Brief).opened()
+        assert connection.items() == [Close(1000, "")] and not connection.wire.closed
+        await asyncio.sleep(0.03)
+        assert not connection.wire.closed
+        while not connection.wire.closed:
+            await asyncio.sleep(0.001)
+        assert not connection.wire.aborted
+        await gone(connection.wire)  # only if the transport itself does not come to an end
+
+    run(main())
+
+
+def test_the_peer_neither_answers_nor_reads_our_close(run, fake):
+    async def main():
+        connection = await fake(closes, Brief).opened()
+        connection.wire.unsent = 4
+        await asyncio.sleep(0.03)
+        assert not connection.wire.aborted
+        await gone(connection.wire)
+        assert not connection.wire.closed
+
+    run(main())
+
+
+def test_one_clock_from_first_to_last(run, fake):
+    async def main():
+        connection = await fake(closes).opened()
+        timer = connection.protocol.close_timer
+        connection.read(raw=connection.encoder.close())
+        connection.protocol.shutdown()
+        assert connection.protocol.close_timer is timer and not timer.cancelled()
+        await connection.lost()
+        assert timer.cancelled()
+
+    run(main())
+
+
+@pytest.mark.parametrize(("app", "end"), ENDS.values(), ids=ENDS)
+def test_no_close_timeout(run, fake, settle, app, end):
+    async def main():
+        connection = fake(app, Patient)
+        await settle()
+        end(connection)
+        assert connection.wire.closed and connection.protocol.close_timer is None
+        await connection.lost()
+
+    run(main())
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_real_peer_that_does_not_read(run, serve, tmp_path, tls):
+    """TLS keeps output of its own, above a transport that has output too."""
+    context, options = encrypted(tmp_path) if tls else (None, {})
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(30_000_000)})
+
+    async def main():
+        async with serve(app, Brief, ws_ping_interval=None, **options) as server:
+            client = await server.connect(tls=context)
+            client.writer.transport.pause_reading()
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def encrypted(tmp_path):
+    """A client's context, and uvicorn's options."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context, {"ssl_certfile": str(tmp_path / "pem")}
+
+
+def test_pings_are_answered_until_the_peers_close(run, fake):
+    """§5.5.2; its messages are dropped, its Pongs ignored."""
+
+    async def main():
+        connection = await fake(closes).opened()
+        ping, pong, close = (getattr(connection.encoder, n) for n in ("ping", "pong", "close"))
+        assert connection.items() == [Close(1000, "")]
+        server = connection.protocol
+        # The frames as bytes: a decoder ignores what comes behind a Close.
+        connection.read("late", raw=ping(b"1") + pong(b"") + ping(b"2"))
+        connection.read("later")
+        assert connection.wire.writes == [b"\x8a\x011\x8a\x012"]
+        connection.read(raw=ping(b"3") + close())
+        assert connection.wire.writes[1:] == [b"\x8a\x013"]
+        assert connection.wire.closed and not connection.wire.late
+        assert [event["type"] for event in server._queue] == ["websocket.disconnect"]
+
+    run(main())
+
+
+def test_pongs_wait_for_a_peer_that_does_not_read_our_close(run, fake):
+    async def main():
+        for in_time in (True, False):
+            connection = await fake(closes, Brief).opened()
+            ping = connection.encoder.ping
+            connection.wire.writes.clear()
+            connection.protocol.pause_writing()
+            for number in range(9):
+                connection.read(raw=ping(b"%d" % number))
+            assert not connection.wire.writes
+            if not in_time:
+                peer_closes(connection)
+            connection.protocol.resume_writing()
+            pongs = [b"".join(b"\x8a\x01" + n for n in (b"0", b"1", b"8"))]
+            assert connection.wire.writes == (pongs if in_time else [])
+            assert not connection.wire.late
+            await connection.lost()
+
+    run(main())
+
+
+def test_a_fault_while_we_await_the_close(run, fake):
+    async def main():
+        connection = await fake(closes).opened()
+        peer_errs(connection)
+        assert connection.items() == [Close(1000, "")] and connection.wire.closed
+
+    run(main())
+
+
+def test_a_reading_application_gets_no_message_after_its_close(run, fake, settle):
+    """Nor does the shortcut for one message to a waiting task deliver one."""
+    events = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1001})
+        while True:
+            events.append(await receive())
+
+    async def main():
+        connection = await fake(app).opened()
+        connection.read("late")
+        await settle()
+        connection.read("later")
+        await settle()
+        connection.task.cancel()
+
+    run(main())
+    assert events == [{"type": "websocket.disconnect", "code": 1001, "reason": ""}]
+
+
+def test_reading_is_not_resumed_twice(run, fake):
+    """uvloop and asyncio differ in what that does; a transport that reads is left alone."""
+    calls = []
+
+    async def main():
+        go_on = asyncio.Event()
+
+        async def app(scope, receive, send):
+            await send({"type": "websocket.accept"})
+            await go_on.wait()
+            await send({"type": "websocket.close"})
+
+        for messages, resumed in (("abcd", 1), ("a", 0)):
+            connection = await fake(app, ws_max_queue=4).opened()
+            connection.read(*messages)
+            connection.wire.resume_reading = lambda: calls.append(1)
+            go_on.set()
+            await connection.task
+            assert len(calls) == resumed
+            calls.clear()
+            go_on.clear()
+
+    run(main())
