@@ -64,7 +64,6 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.late: list[bytes] = []
         self.paused = False
-        self.unsent = 0  # bytes the peer has not taken
         self.closed = False
         self.aborted = False
 
@@ -77,9 +76,6 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.aborted = True
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
 
     def is_closing(self) -> bool:
         return self.closed

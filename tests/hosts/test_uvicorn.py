@@ -490,6 +490,24 @@ def test_frames_before_the_answer(run, fake, settle):
     run(main())
 
 
+def test_reading_goes_on_after_the_answer(run, fake, settle):
+    """Also if the application asks for nothing of what was early."""
+
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(60)
+
+    async def main():
+        connection = fake(app)
+        connection.read("early")
+        assert connection.wire.paused
+        await connection.opened()
+        assert not connection.wire.paused
+        connection.task.cancel()
+
+    run(main())
+
+
 @pytest.mark.parametrize("option", [True, False])
 def test_compression_only_by_option(run, serve, echo, option):
     async def main():

@@ -89,7 +89,6 @@ def test_a_peer_that_does_not_read_is_aborted(run, fake, settle, app, end, again
         connection = fake(app, Brief)
         wire = connection.wire
         await settle()
-        wire.unsent = 1000
         end(connection)
         assert wire.closed and not wire.aborted
         again(connection)
@@ -123,18 +122,24 @@ def test_shutdown_does_not_stop_the_clock(run, fake, expired):
     run(main())
 
 
-def test_the_peer_does_not_answer_our_close(run, fake, settle):
-    """What it did read has left in order; then it is hung up on as uvicorn does."""
+def test_the_peer_does_not_answer_our_close(run, fake):
+    """It read all there was: the transport ends by itself, as with uvicorn's own classes."""
 
     async def main():
         connection = await fake(closes, Brief).opened()
-        assert connection.items() == [Close(1000, "")] and not connection.wire.closed
+        wire = connection.wire
+        close = wire.close
+
+        def ends():
+            close()
+            asyncio.get_running_loop().call_soon(connection.protocol.connection_lost, None)
+
+        wire.close = ends
+        assert connection.items() == [Close(1000, "")] and not wire.closed
         await asyncio.sleep(0.03)
-        assert not connection.wire.closed
-        while not connection.wire.closed:
-            await asyncio.sleep(0.001)
-        assert not connection.wire.aborted
-        await gone(connection.wire)  # only if the transport itself does not come to an end
+        assert not wire.closed
+        await asyncio.sleep(0.05)
+        assert wire.closed and not wire.aborted
 
     run(main())
 
@@ -142,24 +147,56 @@ def test_the_peer_does_not_answer_our_close(run, fake, settle):
 def test_the_peer_neither_answers_nor_reads_our_close(run, fake):
     async def main():
         connection = await fake(closes, Brief).opened()
-        connection.wire.unsent = 4
         await asyncio.sleep(0.03)
-        assert not connection.wire.aborted
-        await gone(connection.wire)
-        assert not connection.wire.closed
+        assert not connection.wire.closed and not connection.wire.aborted
+        await asyncio.sleep(0.05)  # less than twice the limit
+        assert connection.wire.aborted
 
     run(main())
 
 
-def test_one_clock_from_first_to_last(run, fake):
+def test_one_deadline_from_first_to_last(run, fake):
+    """The peer's Close comes late: that gives it no more time to read."""
+
+    async def main():
+        connection = await fake(closes, Brief).opened()
+        server = connection.protocol
+        await asyncio.sleep(0.04)
+        assert server.close_timer is not None and server._abort_timer is None
+        peer_closes(connection)
+        timer = server._abort_timer
+        server.shutdown()
+        assert server.close_timer is None and server._abort_timer is timer
+        await asyncio.sleep(0.03)
+        assert connection.wire.aborted
+
+    run(main())
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_lost_connection_leaves_no_timer(run, fake, answered):
     async def main():
         connection = await fake(closes).opened()
         timer = connection.protocol.close_timer
-        connection.read(raw=connection.encoder.close())
-        connection.protocol.shutdown()
-        assert connection.protocol.close_timer is timer and not timer.cancelled()
+        if answered:
+            peer_closes(connection)
+            assert timer.cancelled()
+            timer = connection.protocol._abort_timer
+        assert not timer.cancelled()
         await connection.lost()
-        assert timer.cancelled()
+        assert timer.cancelled() and connection.protocol.close_timer is None
+
+    run(main())
+
+
+def test_a_transport_that_closed_by_itself_is_aborted(run, fake):
+    """At EOF it does, and flushes what the peer will perhaps never read."""
+
+    async def main():
+        connection = await fake(stays, Brief).opened()
+        connection.wire.close()
+        connection.protocol._keepalive_expired()
+        await gone(connection.wire)
 
     run(main())
 
@@ -170,7 +207,7 @@ def test_no_close_timeout(run, fake, settle, app, end):
         connection = fake(app, Patient)
         await settle()
         end(connection)
-        assert connection.wire.closed and connection.protocol.close_timer is None
+        assert connection.wire.closed and connection.protocol._abort_timer is None
         await connection.lost()
 
     run(main())

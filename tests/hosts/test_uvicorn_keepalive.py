@@ -182,9 +182,10 @@ def test_held_twice():
     keepalive.clock.go(25)
     for held in (True, False):
         for _ in range(2):
-            keepalive.clock.go(3)
+            keepalive.clock.go(1)
             keepalive.hold(held)
-    assert keepalive.expired == [136.0]  # sent at 120; 8 seconds counted, 6 held, 2 counted
+    keepalive.clock.go(10)
+    assert keepalive.expired == [132.0]  # sent at 120; 6 seconds counted, 2 held, 4 counted
 
 
 def test_no_timer_per_message(run, fake, settle, echo):
@@ -264,6 +265,25 @@ def test_a_pause_of_ours_is_no_fault_of_the_peer(run, fake, record):
         await asyncio.sleep(0.1)
         assert not connection.wire.closed
         connection.task.cancel()
+
+    run(main())
+
+
+def test_the_clock_runs_again_when_reading_does(run, fake):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(0.05)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async def main():
+        options = {"ws_ping_interval": 0.01, "ws_ping_timeout": 0.02, "ws_max_queue": 2}
+        connection = await fake(app, Impatient, **options).opened()
+        connection.read("a", "b")
+        assert connection.wire.paused
+        while not connection.wire.aborted:
+            await asyncio.sleep(0.001)
 
     run(main())
 

@@ -38,6 +38,7 @@ _CHOICES = {
     "cork": ("auto", "burst", "off"),
     "wake": ("direct", "future"),
 }
+GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -86,6 +87,8 @@ class WebSocketProtocol(Input):
 
     __slots__ = (
         "__weakref__",
+        "_abort_at",
+        "_abort_timer",
         "_app_state",
         "_client",
         "_config",
@@ -126,7 +129,9 @@ class WebSocketProtocol(Input):
         self._early = b""
         self._feed = self._read_request
         self.close_timeout = limits.close_timeout
-        self.close_timer: asyncio.TimerHandle | None = None
+        self.close_timer: asyncio.TimerHandle | None = None  # while the peer's Close is awaited
+        self._abort_at: float | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
 
     # Called by uvicorn and the transport
 
@@ -147,8 +152,9 @@ class WebSocketProtocol(Input):
         self._trace("WebSocket connection lost")
         self._outbox.clear()
         self._pongs.clear()
-        if self.close_timer is not None:
-            self.close_timer.cancel()
+        self._cancel_close_timer()
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
 
     def shutdown(self) -> None:
@@ -332,7 +338,9 @@ class WebSocketProtocol(Input):
         self._flush()
         if not self._reading:  # else the peer's Close frame would never be seen
             self._resume_reading()
-        self._start_close_timer()
+        deadline = self._deadline()
+        if deadline is not None:
+            self.close_timer = self._loop.call_at(deadline, self._hang_up)
 
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope
@@ -356,24 +364,29 @@ class WebSocketProtocol(Input):
         self._state = state
         self._end()
 
+    def _deadline(self) -> float | None:
+        """When the transport must be gone: ``close_timeout`` after the end was first decided."""
+        if self._abort_at is None and self.close_timeout is not None:
+            self._abort_at = self._loop.time() + self.close_timeout
+        return self._abort_at
+
     def _hang_up(self) -> None:
-        """Close the transport once all output has left, but wait no longer than close_timeout."""
-        self._start_close_timer()
+        """Close the transport, which flushes for as long as the peer likes; then abort it."""
+        self._cancel_close_timer()
         if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
             self.transport.close()
+        deadline = self._deadline()
+        if deadline is not None and self._abort_timer is None:
+            latest = max(deadline, self._loop.time() + GRACE)
+            self._abort_timer = self._loop.call_at(latest, self._abort)
 
-    def _start_close_timer(self) -> None:
-        """The end is decided. Nothing but the end stops this clock, or starts it anew."""
-        if self.close_timer is None and self.close_timeout is not None:
-            self.close_timer = self._loop.call_later(self.close_timeout, self._close_timed_out)
+    def _abort(self) -> None:
+        self.transport.abort()
 
-    def _close_timed_out(self) -> None:
-        """No Close came, or the peer does not read: a transport flushes for ever."""
-        self.close_timer = None
-        if self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            self._hang_up()  # with a time limit of its own: TLS may hold output we cannot see
+    def _cancel_close_timer(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = None
 
     # Keepalive
 
