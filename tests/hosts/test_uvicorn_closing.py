@@ -9,6 +9,7 @@ import pytest
 
 from wsfast import Close, Limits
 from wsfast.uvicorn import WebSocketProtocol
+from wsfast.uvicorn._output import LEAST_READ
 
 
 class Brief(WebSocketProtocol):
@@ -338,5 +339,31 @@ def test_reading_is_not_resumed_twice(run, fake):
             assert len(calls) == resumed
             calls.clear()
             go_on.clear()
+
+    run(main())
+
+
+class Slow(WebSocketProtocol):
+    limits = Limits(close_timeout=60)  # too far away to fire by itself
+
+
+def test_a_peer_that_reads_slowly_gets_all(run, fake, settle):
+    """Drop-in: uvicorn's own class waits for it without limit."""
+
+    async def main():
+        connection = fake(returns, Slow)
+        wire, protocol = connection.wire, connection.protocol
+        waiting = [5 * LEAST_READ]
+        wire.get_write_buffer_size = lambda: waiting[0]
+        await settle()
+        assert wire.closed
+        for _ in range(3):
+            waiting[0] -= LEAST_READ
+            protocol._abort()
+            assert not wire.aborted
+        waiting[0] -= LEAST_READ - 1  # too little
+        protocol._abort()
+        assert wire.aborted
+        await connection.lost()
 
     run(main())

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from wsfast.frames import Limits
 
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
+GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
+LEAST_READ = 64 << 10  # bytes a peer must read in each close_timeout to get the rest
 
 
 class Output(asyncio.Protocol):
     """The sending half of an open WebSocket."""
 
     __slots__ = (
+        "_abort_at",
+        "_abort_timer",
         "_cork",
         "_drained",
         "_encode_binary",
@@ -44,7 +48,10 @@ class Output(asyncio.Protocol):
         "_queue",
         "_room",
         "_streaming",
+        "_unsent",
         "_write",
+        "close_timeout",
+        "close_timer",
         "extensions",
         "transport",
     )
@@ -71,6 +78,11 @@ class Output(asyncio.Protocol):
         self._room = CORK_BYTES  # for more of them
         self._flush_due = False
         self._pongs: list[bytes] = []  # while the transport takes no more
+        self.close_timeout = limits.close_timeout
+        self.close_timer: asyncio.TimerHandle | None = None  # while the peer's Close is awaited
+        self._abort_at: float | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0  # bytes in the transport when the timer was set
 
     def _begin_output(self, deflate: Deflate | None) -> None:
         self._encoder = FrameEncoder(Role.SERVER, deflate=deflate)
@@ -201,3 +213,40 @@ class Output(asyncio.Protocol):
             return
         self._pongs += pongs
         del self._pongs[self._limits.max_pending_pongs - 1 : -1]
+
+    # The end of the transport
+
+    def _deadline(self) -> float | None:
+        """When the transport must be gone: ``close_timeout`` after the end was first decided."""
+        if self._abort_at is None and self.close_timeout is not None:
+            self._abort_at = self._loop.time() + self.close_timeout
+        return self._abort_at
+
+    def _hang_up(self) -> None:
+        """Close the transport, which flushes for as long as the peer likes; then abort it."""
+        self._cancel_close_timer()
+        if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
+            self.transport.close()
+        deadline = self._deadline()
+        if deadline is not None and self._abort_timer is None:
+            self._unsent = self._waiting()
+            latest = max(deadline, self._loop.time() + GRACE)
+            self._abort_timer = self._loop.call_at(latest, self._abort)
+
+    def _abort(self) -> None:
+        """Abort, unless the peer reads: a slow one gets all there is."""
+        unsent, self._unsent = self._unsent, self._waiting()
+        if self.close_timeout and 0 < self._unsent <= unsent - LEAST_READ:
+            self._abort_timer = self._loop.call_later(self.close_timeout, self._abort)
+        else:
+            self.transport.abort()
+
+    def _waiting(self) -> int:
+        """Bytes in the transport, where it tells."""
+        size = getattr(self.transport, "get_write_buffer_size", None)
+        return 0 if size is None else int(size())
+
+    def _cancel_close_timer(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = None

@@ -38,7 +38,6 @@ _CHOICES = {
     "cork": ("auto", "burst", "off"),
     "wake": ("direct", "future"),
 }
-GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -87,8 +86,6 @@ class WebSocketProtocol(Input):
 
     __slots__ = (
         "__weakref__",
-        "_abort_at",
-        "_abort_timer",
         "_app_state",
         "_client",
         "_config",
@@ -97,8 +94,6 @@ class WebSocketProtocol(Input):
         "_opening",
         "_server_state",
         "_state",
-        "close_timeout",
-        "close_timer",
     )
 
     def __init_subclass__(cls) -> None:
@@ -128,10 +123,6 @@ class WebSocketProtocol(Input):
         self._denial: Denial | None = None
         self._early = b""
         self._feed = self._read_request
-        self.close_timeout = limits.close_timeout
-        self.close_timer: asyncio.TimerHandle | None = None  # while the peer's Close is awaited
-        self._abort_at: float | None = None
-        self._abort_timer: asyncio.TimerHandle | None = None
 
     # Called by uvicorn and the transport
 
@@ -363,30 +354,6 @@ class WebSocketProtocol(Input):
     def _end_as(self, state: State) -> None:
         self._state = state
         self._end()
-
-    def _deadline(self) -> float | None:
-        """When the transport must be gone: ``close_timeout`` after the end was first decided."""
-        if self._abort_at is None and self.close_timeout is not None:
-            self._abort_at = self._loop.time() + self.close_timeout
-        return self._abort_at
-
-    def _hang_up(self) -> None:
-        """Close the transport, which flushes for as long as the peer likes; then abort it."""
-        self._cancel_close_timer()
-        if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
-            self.transport.close()
-        deadline = self._deadline()
-        if deadline is not None and self._abort_timer is None:
-            latest = max(deadline, self._loop.time() + GRACE)
-            self._abort_timer = self._loop.call_at(latest, self._abort)
-
-    def _abort(self) -> None:
-        self.transport.abort()
-
-    def _cancel_close_timer(self) -> None:
-        if self.close_timer is not None:
-            self.close_timer.cancel()
-            self.close_timer = None
 
     # Keepalive
 
