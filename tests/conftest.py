@@ -177,3 +177,12 @@ def frame(streams: ModuleType) -> Callable[..., bytes]:
     ``width`` (0, 2 or 8 extended bytes) lie about the payload where they are given.
     """
     return streams.frame  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def connection_backend(backend: ModuleType) -> Iterator[None]:
+    """Connection on each implementation in turn; the peer in a test on the default one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsfast.connection.MessageDecoder", backend.MessageDecoder)
+        patch.setattr("wsfast.connection.FrameEncoder", backend.FrameEncoder)
+        yield

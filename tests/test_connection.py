@@ -11,17 +11,9 @@ from wsfast.deflate import PerMessageDeflate
 from wsfast.errors import LocalProtocolError, RemoteProtocolError
 from wsfast.frames import STRICT_SERVER, Close, Limits, Ping, Pong, Role, Text
 
+pytestmark = pytest.mark.usefixtures("connection_backend")
 SERVER, CLIENT = Role.SERVER, Role.CLIENT
 EMPTY_PING = b"\x89\x80\x00\x00\x00\x00"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def connection_backend(backend):
-    """Connection on each implementation in turn; the peer in a test on the default one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wsfast.connection.MessageDecoder", backend.MessageDecoder)
-        patch.setattr("wsfast.connection.FrameEncoder", backend.FrameEncoder)
-        yield
 
 
 def encoder(role=CLIENT, **options):

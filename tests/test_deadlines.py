@@ -6,16 +6,8 @@ from wsfast.codec import FrameEncoder, MessageDecoder
 from wsfast.connection import Connection, State
 from wsfast.frames import Close, Limits, Role
 
+pytestmark = pytest.mark.usefixtures("connection_backend")
 SERVER, CLIENT = Role.SERVER, Role.CLIENT
-
-
-@pytest.fixture(scope="module", autouse=True)
-def connection_backend(backend):
-    """Connection on each implementation in turn; the peer in a test on the default one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wsfast.connection.MessageDecoder", backend.MessageDecoder)
-        patch.setattr("wsfast.connection.FrameEncoder", backend.FrameEncoder)
-        yield
 
 
 def encoder(role=CLIENT, **options):
