@@ -39,7 +39,7 @@ def extension(name: str, sources: list[str], optional: bool = False) -> Extensio
 def codec() -> list[Extension]:
     from Cython.Build import cythonize
 
-    rooms = ("_kernels_c", "_encoder_c", "_codec_c")
+    rooms = ("_kernels_c", "_encoder_c", "_scan_c", "_codec_c")
     return cythonize([extension(room, [f"wsfast/{room}.pyx", *CORE]) for room in rooms])
 
 

@@ -95,7 +95,8 @@ def is_comment(file: Path, line: str) -> bool:
 RANKS = [
     {"errors", "frames", "_keys", "close_codes", "_build_info", "_version"},
     {"_kernels_py", "_kernels_c", "_http", "deflate"},
-    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values"},
+    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py"},
+    {"_scan_c"},
     {"_codec_py", "_codec_c", "_handshake_client"},
     {"codec", "handshake", "_deadlines"},
     {"connection"},

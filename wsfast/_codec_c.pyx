@@ -19,11 +19,12 @@ from wsfast._kernels_c cimport (
 )
 from wsfast._wsf cimport *
 
-from wsfast import _encoder_c, _kernels_c
+from wsfast import _encoder_c, _kernels_c, _scan_c
 from wsfast._encoder_c import FrameEncoder
 from wsfast._kernels_c import (
     Utf8Decoder, Utf8Validator, build_header, mask, mask_inplace, parse_header, scan, utf8_valid,
 )
+from wsfast._scan_c import Builder, Scanner, instance
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import (
     STRICT_CLIENT, STRICT_SERVER, Close, Frame, Limits, Opcode, Ping, Pong, Role, Text,
@@ -65,6 +66,7 @@ def _select(isa, /):
     """Use one set of kernels, for tests; ``ImportError`` where it is missing."""
     _kernels_c._select(isa)
     _encoder_c._select(isa)
+    _scan_c._select(isa)
     wsf_select(isa.encode())
 
 

@@ -22,6 +22,9 @@ from ._kernels_py import (
     view_of,
 )
 from ._reader_py import FrameReader
+from ._scan_py import Builder as Builder
+from ._scan_py import Scanner as Scanner
+from ._scan_py import instance as instance
 from .errors import RemoteProtocolError
 from .frames import (
     STRICT_CLIENT,

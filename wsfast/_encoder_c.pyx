@@ -63,6 +63,11 @@ cdef _KeyPool pool = _KeyPool()
 after_fork(pool.forget)
 
 
+cdef int take_key(uint8_t *key) except -1:
+    """A fresh masking key."""
+    return pool.take(key)
+
+
 @cython.final
 cdef class FrameEncoder:
     """Messages in, frames out, each one ``bytes``.

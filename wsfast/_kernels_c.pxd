@@ -1,4 +1,4 @@
-"""What _codec_c uses of the binding's first layer."""
+"""What the other rooms use of the binding's first layer."""
 
 from cpython.buffer cimport PyBuffer_Release
 from wsfast._wsf cimport uint8_t, uint64_t, wsf_mask, wsf_policy
@@ -44,6 +44,7 @@ cdef object remote(int error, uint64_t offset)
 cdef object local(int error)
 cdef int native_policy(object policy, wsf_policy *out) except -1
 cdef uint64_t bound(object limit) except? 7
+cdef size_t position_in(Bytes *buf, object pos) except? 7
 
 
 cdef inline void release(Bytes *data) noexcept:

@@ -336,7 +336,10 @@ def build_header(
 
 
 def write_header(opcode: int, length: int, fin: bool, rsv: int, key: bytes) -> bytes:
-    first = fin << 7 | rsv << 4 | opcode
+    return write_head(fin << 7 | rsv << 4 | opcode, length, key)
+
+
+def write_head(first: int, length: int, key: bytes) -> bytes:
     mask_bit = 0x80 if key else 0
     if length < 126:
         return bytes((first, mask_bit | length)) + key

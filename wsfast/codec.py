@@ -41,6 +41,9 @@ scan = _impl.scan
 FrameDecoder = _impl.FrameDecoder
 MessageDecoder = _impl.MessageDecoder
 FrameEncoder = _impl.FrameEncoder
+Scanner = _impl.Scanner
+Builder = _impl.Builder
+instance = _impl.instance
 
 
 def backend() -> str:

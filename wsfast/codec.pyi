@@ -1,12 +1,14 @@
 """Types of the codec, the same for both implementations; docstrings are in the sources."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn, Protocol, SupportsIndex, final
+from typing import Any, Literal, NoReturn, Protocol, SupportsIndex, TypeVar, final
 
 from typing_extensions import Buffer
 
 from .errors import RemoteProtocolError
 from .frames import Close, Frame, Header, Limits, Ping, Policy, Pong, Role, Text
+
+_T = TypeVar("_T")
 
 class Inflate(Protocol):
     """Undoes a negotiated compression; ``wsfast.deflate`` has one."""
@@ -120,3 +122,24 @@ class FrameEncoder:
     def pong(self, data: Buffer = b"") -> bytes: ...
     def close(self, code: SupportsIndex = 1000, reason: str = "") -> bytes: ...
     def parts(self, data: bytes, /) -> tuple[bytes, bytes]: ...
+
+@final
+class Scanner:
+    def __init__(self, policy: Policy, *, mutable: bool = False) -> None: ...
+    @property
+    def frames(self) -> int: ...
+    def frame(
+        self, buf: Buffer, pos: SupportsIndex, most: int | None, /
+    ) -> tuple[int, bytes | bytearray, int] | str | None: ...
+    def messages(
+        self, buf: Buffer, pos: SupportsIndex, most: int | None, /
+    ) -> tuple[list[str | bytes], int]: ...
+
+@final
+class Builder:
+    def __init__(self, *, masked: bool, mutable: bool = False) -> None: ...
+    @property
+    def frames(self) -> int: ...
+    def build(self, head: SupportsIndex, payload: str | Buffer, /) -> bytes: ...
+
+def instance(cls: type[_T], names: tuple[str, ...], values: tuple[object, ...], /) -> _T: ...

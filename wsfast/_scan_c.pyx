@@ -1,0 +1,257 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: freethreading_compatible=True, binding=False, embedsignature=True
+# cython: embedsignature.format=clinic, auto_pickle=False
+"""Frames one at a time, without a state, over the C core: for hosts that own their buffer.
+
+``_scan_py`` is the same thing in Python; read that for what happens, this for how it is stored.
+"""
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
+from libc.string cimport memcpy
+cimport cython
+
+from wsfast._encoder_c cimport take_key
+from wsfast._kernels_c cimport Bytes, acquire, bound, mask_bytes, native_policy, position_in, release
+from wsfast._wsf cimport *
+
+from wsfast import _kernels_c
+
+cdef extern from "Python.h":
+    """
+    /* PyUnicode_DATA() of what PyUnicode_New(n, 127) made, without asking what it is. */
+    #define ASCII_DATA(text) ((void *)((PyASCIIObject *)(text) + 1))
+
+    /* object.__new__(cls) without a call through Python; `none` is an empty tuple. */
+    #define WSF_NEW(cls, none) PyBaseObject_Type.tp_new((PyTypeObject *)(cls), none, NULL)
+
+    /* A count that threads may share: it need not be in order, but must not lose. */
+    #if !defined(Py_GIL_DISABLED)
+    #define WSF_COUNT(counter) ((void)++*(counter))
+    #elif defined(_MSC_VER)
+    #include <intrin.h>
+    #define WSF_COUNT(counter) ((void)_InterlockedIncrement64((__int64 *)(counter)))
+    #else
+    #define WSF_COUNT(counter) ((void)__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED))
+    #endif
+    """
+    void *ASCII_DATA(object text) noexcept
+    object WSF_NEW(object cls, tuple none)
+    void WSF_COUNT(uint64_t *counter) noexcept
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    object PyUnicode_DecodeUTF8(const char *p, Py_ssize_t n, const char *errors)
+    void *PyUnicode_DATA(object text) noexcept
+    bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
+    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
+    bytes PyUnicode_AsUTF8String(object text)
+    int PyObject_GenericSetAttr(object made, object name, object value) except -1
+
+cdef tuple NONE = ()
+
+wsf_init()
+
+
+def _select(isa, /):
+    """Use one set of kernels, for tests."""
+    wsf_select(isa.encode())
+
+
+_select(_kernels_c.backend()[2:])
+
+
+@cython.final
+cdef class Scanner:
+    """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
+
+    ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
+    or ``bytearray`` where ``mutable``.
+    """
+
+    cdef wsf_policy rules
+    cdef bint mutable
+    cdef uint64_t taken
+
+    def __init__(self, policy, *, mutable=False):
+        native_policy(policy, &self.rules)
+        self.rules.late = False
+        self.mutable = mutable
+
+    def __reduce__(self):
+        raise TypeError("Scanner cannot be pickled")
+
+    @property
+    def frames(self):
+        """Frames taken so far."""
+        return self.taken
+
+    def frame(self, buf, pos, most, /):
+        """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
+
+        ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
+        header breaks a rule or declares a payload of more than ``most`` bytes.
+        """
+        cdef Bytes data
+        cdef wsf_frame frame
+        acquire(buf, &data)
+        try:
+            return self.one(&data, position_in(&data, pos), bound(most))
+        finally:
+            release(&data)
+
+    cdef object one(self, Bytes *data, size_t at, uint64_t most):
+        cdef wsf_frame frame
+        cdef int status = self.find(data, at, most, &frame)
+        if status < 0:
+            return wsf_error_name(-status).decode()
+        if status == 0:
+            return None
+        cdef const uint8_t *p = data.p + at
+        cdef const uint8_t *key = frame.key if frame.masked else NULL
+        if self.mutable:
+            payload = PyByteArray_FromStringAndSize(NULL, frame.length)
+            mask_bytes(<uint8_t *>PyByteArray_AS_STRING(payload), p + frame.size, frame.length, key, 0)
+        else:
+            payload = PyBytes_FromStringAndSize(NULL, frame.length)
+            mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, frame.length, key, 0)
+        WSF_COUNT(&self.taken)
+        return p[0], payload, at + frame.size + frame.length
+
+    cdef inline int find(self, Bytes *data, size_t at, uint64_t most, wsf_frame *frame) noexcept:
+        """1 for a whole frame at ``at``, 0 while it is incomplete, -error."""
+        cdef size_t fault = 0, left = data.n - at
+        cdef int size = wsf_header_parse(data.p + at, left, &self.rules, frame, &fault)
+        if size <= 0:
+            return size
+        if frame.length > most:
+            return -wsf_e_frame_too_big
+        return <size_t>size <= left and frame.length <= left - size
+
+    def messages(self, buf, pos, most, /):
+        """The whole messages from ``buf[pos:]`` on, and where they end.
+
+        Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
+        anything else: other frames, faults, ill-formed text, and what is incomplete.
+        """
+        cdef Bytes data
+        cdef wsf_frame frame
+        cdef size_t at
+        cdef uint64_t limit
+        cdef list items = []
+        acquire(buf, &data)
+        try:
+            at = position_in(&data, pos)
+            limit = bound(most)
+            while self.find(&data, at, limit, &frame) > 0:
+                if not frame.fin or frame.rsv or not WSF_TEXT <= frame.opcode <= WSF_BINARY:
+                    break
+                message = message_of(data.p + at, &frame)
+                if message is None:
+                    break
+                items.append(message)
+                WSF_COUNT(&self.taken)
+                at += frame.size + frame.length
+            return items, at
+        finally:
+            release(&data)
+
+
+cdef object message_of(const uint8_t *p, wsf_frame *frame):
+    """The message of a whole frame at ``p``, or None for ill-formed text."""
+    cdef size_t n = frame.length
+    cdef const uint8_t *key = frame.key if frame.masked else NULL
+    if frame.opcode == WSF_BINARY:
+        payload = PyBytes_FromStringAndSize(NULL, n)
+        mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, n, key, 0)
+        return payload
+    text = PyUnicode_New(n, 127)
+    if n and not mask_bytes(<uint8_t *>ASCII_DATA(text), p + frame.size, n, key, 0):
+        # Not ASCII: what was to be the string is the scratch that is decoded instead.
+        try:
+            text = PyUnicode_DecodeUTF8(<const char *>ASCII_DATA(text), n, NULL)
+        except UnicodeDecodeError:
+            return None
+    return text
+
+
+@cython.final
+cdef class Builder:
+    """Makes frames; keeps nothing but a count. ``bytearray`` where ``mutable``, else ``bytes``."""
+
+    cdef bint masked, mutable
+    cdef uint64_t made
+
+    def __init__(self, *, masked, mutable=False):
+        self.masked = masked
+        self.mutable = mutable
+
+    def __reduce__(self):
+        raise TypeError("Builder cannot be pickled")
+
+    @property
+    def frames(self):
+        """Frames made so far."""
+        return self.made
+
+    def build(self, head, payload, /):
+        """The frame whose first byte is ``head``, masked with a fresh key where a client's.
+
+        ``payload`` is a flat buffer of bytes, or a ``str`` to be sent as UTF-8. Nothing is
+        checked: what the host lets through is sent.
+        """
+        cdef Bytes data
+        cdef Py_ssize_t first = PyNumber_Index(head)
+        if not 0 <= first <= 255:
+            raise ValueError("head must be 0..255")
+        if isinstance(payload, str):
+            if PyUnicode_IS_COMPACT_ASCII(payload):
+                data.p = <const uint8_t *>PyUnicode_DATA(payload)
+                data.n = PyUnicode_GET_LENGTH(payload)
+                return self.framed(<uint8_t>first, &data)
+            payload = PyUnicode_AsUTF8String(payload)  # not cached in the caller's string
+        acquire(payload, &data)
+        try:
+            return self.framed(<uint8_t>first, &data)
+        finally:
+            release(&data)
+
+    cdef object framed(self, uint8_t head, Bytes *data):
+        cdef wsf_frame frame
+        cdef uint8_t *out
+        cdef size_t size = wsf_header_size(data.n, self.masked)
+        if self.masked:
+            take_key(frame.key)
+        if self.mutable:
+            made = PyByteArray_FromStringAndSize(NULL, size + data.n)
+            out = <uint8_t *>PyByteArray_AS_STRING(made)
+        else:
+            made = PyBytes_FromStringAndSize(NULL, size + data.n)
+            out = <uint8_t *>PyBytes_AS_STRING(made)
+        frame.fin, frame.rsv, frame.opcode = False, 0, 0
+        frame.masked, frame.length = self.masked, data.n
+        wsf_header_build(out, &frame)
+        out[0] = head
+        if self.masked:
+            mask_bytes(out + size, data.p, data.n, frame.key, 0)
+        elif data.n:
+            memcpy(out + size, data.p, data.n)
+        WSF_COUNT(&self.made)
+        return made
+
+
+def instance(cls, names, values, /):
+    """An instance of ``cls`` with these attributes, made without its ``__init__``.
+
+    For a host's frozen dataclasses, whose ``__init__`` costs more than decoding a frame. ``cls``
+    must keep its attributes in a ``__dict__``; its ``__setattr__`` is not asked.
+    """
+    cdef tuple keys = names, given = values
+    cdef Py_ssize_t i
+    if len(keys) != len(given):
+        raise ValueError("names and values must be as many")
+    if not isinstance(cls, type):
+        raise TypeError(f"cls must be a type, not {type(cls).__name__}")
+    made = WSF_NEW(cls, NONE)
+    for i in range(len(keys)):
+        PyObject_GenericSetAttr(made, keys[i], given[i])
+    return made

@@ -1,0 +1,148 @@
+"""Frames one at a time, without a state: for hosts that own their buffer and keep their own state.
+
+``wsfast.integrations`` stands on it. A ``Scanner`` takes what is ordinary and names what is not,
+so that the host itself can judge that; a ``Builder`` frames; ``instance`` makes a host's events.
+"""
+
+from __future__ import annotations
+
+from operator import index
+
+from ._kernels_py import bytes_of, policy_of, position_in, read_header, view_of, write_head, xor
+from ._keys import next_key
+from .errors import RemoteProtocolError
+from .frames import Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import SupportsIndex, TypeVar
+
+    from typing_extensions import Buffer
+
+    T = TypeVar("T")
+
+_FINAL_TEXT, _FINAL_BINARY = 0x81, 0x82
+
+
+class Scanner:
+    """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
+
+    ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
+    or ``bytearray`` where ``mutable``.
+    """
+
+    __slots__ = ("_mutable", "_policy", "frames")
+
+    frames: int  # taken so far
+
+    def __init__(self, policy: Policy, *, mutable: bool = False) -> None:
+        values = {name: getattr(policy_of(policy), name) for name in Policy.__match_args__}
+        self._policy = Policy(**{**values, "check": "header"})
+        self._mutable = mutable
+        self.frames = 0
+
+    def frame(
+        self, buf: Buffer, pos: SupportsIndex, most: int | None, /
+    ) -> tuple[int, bytes | bytearray, int] | str | None:
+        """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
+
+        ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
+        header breaks a rule or declares a payload of more than ``most`` bytes.
+        """
+        with view_of(buf) as view:
+            start = position_in(view, pos)
+            try:
+                fields = read_header(view, start, self._policy)
+            except RemoteProtocolError as exc:
+                return exc.name
+            if fields is None:
+                return None
+            _, _, _, masked, length, size = fields
+            if most is not None and length > most:
+                return "frame_too_big"
+            begin = start + size
+            end = begin + length
+            if end > len(view):
+                return None
+            payload = bytes(view[begin:end])
+            if masked:
+                payload = xor(payload, bytes(view[begin - 4 : begin]), 0)
+            self.frames += 1
+            return view[start], bytearray(payload) if self._mutable else payload, end
+
+    def messages(
+        self, buf: Buffer, pos: SupportsIndex, most: int | None, /
+    ) -> tuple[list[str | bytes], int]:
+        """The whole messages from ``buf[pos:]`` on, and where they end.
+
+        Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
+        anything else: other frames, faults, ill-formed text, and what is incomplete.
+        """
+        items: list[str | bytes] = []
+        end = index(pos)
+        while True:
+            found = self.frame(buf, end, most)
+            if not isinstance(found, tuple):
+                return items, end
+            head, payload, after = found
+            message = _message(head, payload)
+            if message is None:
+                self.frames -= 1
+                return items, end
+            items.append(message)
+            end = after
+
+
+def _message(head: int, payload: bytes | bytearray) -> str | bytes | None:
+    if head == _FINAL_BINARY:
+        return bytes(payload)
+    if head != _FINAL_TEXT:
+        return None
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class Builder:
+    """Makes frames; keeps nothing but a count. ``bytearray`` where ``mutable``, else ``bytes``."""
+
+    __slots__ = ("_masked", "_mutable", "frames")
+
+    frames: int  # made so far
+
+    def __init__(self, *, masked: bool, mutable: bool = False) -> None:
+        self._masked = masked
+        self._mutable = mutable
+        self.frames = 0
+
+    def build(self, head: SupportsIndex, payload: str | Buffer, /) -> bytes | bytearray:
+        """The frame whose first byte is ``head``, masked with a fresh key where a client's.
+
+        ``payload`` is a flat buffer of bytes, or a ``str`` to be sent as UTF-8. Nothing is
+        checked: what the host lets through is sent.
+        """
+        first = index(head)
+        if not 0 <= first <= 255:
+            raise ValueError("head must be 0..255")
+        raw = payload.encode() if isinstance(payload, str) else bytes_of(payload)
+        key = next_key() if self._masked else b""
+        frame = write_head(first, len(raw), key) + (xor(raw, key, 0) if key else raw)
+        self.frames += 1
+        return bytearray(frame) if self._mutable else frame
+
+
+def instance(cls: type[T], names: tuple[str, ...], values: tuple[object, ...], /) -> T:
+    """An instance of ``cls`` with these attributes, made without its ``__init__``.
+
+    For a host's frozen dataclasses, whose ``__init__`` costs more than decoding a frame. ``cls``
+    must keep its attributes in a ``__dict__``; its ``__setattr__`` is not asked.
+    """
+    if len(names) != len(values):
+        raise ValueError("names and values must be as many")
+    if not isinstance(cls, type):
+        raise TypeError(f"cls must be a type, not {type(cls).__name__}")
+    made = object.__new__(cls)
+    for name, value in zip(names, values):
+        object.__setattr__(made, name, value)
+    return made
