@@ -24,6 +24,7 @@ from ._kernels_py import (
 from ._reader_py import FrameReader
 from ._scan_py import Builder as Builder
 from ._scan_py import Scanner as Scanner
+from ._scan_py import Whole as Whole
 from ._scan_py import instance as instance
 from .errors import RemoteProtocolError
 from .frames import (

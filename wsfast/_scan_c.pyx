@@ -61,19 +61,46 @@ _select(_kernels_c.backend()[2:])
 
 
 @cython.final
+@cython.no_gc  # it holds a str or bytes and an enum's member: nothing that could come back to it
+@cython.freelist(64)
+cdef class Whole:
+    """A message in one frame, shaped like a frame for hosts that queue frames.
+
+    ``payload`` is the decoded ``str`` or the ``bytes``, ``opcode`` what the ``Scanner`` was given.
+    """
+
+    cdef readonly object opcode, payload
+
+    def __init__(self, opcode, payload, /):
+        self.opcode = opcode
+        self.payload = payload
+
+    @property
+    def fin(self):
+        return True
+
+    @property
+    def data(self):
+        """The bytes of the payload."""
+        return self.payload.encode() if isinstance(self.payload, str) else self.payload
+
+
+@cython.final
 cdef class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``.
+    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
     """
 
     cdef wsf_policy rules
+    cdef object text, binary
     cdef bint mutable
     cdef uint64_t taken
 
-    def __init__(self, policy, *, mutable=False):
+    def __init__(self, policy, *, mutable=False, opcodes=(1, 2)):
         native_policy(policy, &self.rules)
+        self.text, self.binary = opcodes
         self.rules.late = False
         self.mutable = mutable
 
@@ -128,7 +155,7 @@ cdef class Scanner:
         return <size_t>size <= left and frame.length <= left - size
 
     def messages(self, buf, pos, most, /):
-        """The whole messages from ``buf[pos:]`` on, and where they end.
+        """The ``Whole`` messages from ``buf[pos:]`` on, and where they end.
 
         Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
         anything else: other frames, faults, ill-formed text, and what is incomplete.
@@ -138,6 +165,7 @@ cdef class Scanner:
         cdef size_t at
         cdef uint64_t limit
         cdef list items = []
+        cdef Whole whole
         acquire(buf, &data)
         try:
             at = position_in(&data, pos)
@@ -148,7 +176,10 @@ cdef class Scanner:
                 message = message_of(data.p + at, &frame)
                 if message is None:
                     break
-                items.append(message)
+                whole = Whole.__new__(Whole)
+                whole.opcode = self.text if frame.opcode == WSF_TEXT else self.binary
+                whole.payload = message
+                items.append(whole)
                 WSF_COUNT(&self.taken)
                 at += frame.size + frame.length
             return items, at

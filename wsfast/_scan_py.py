@@ -24,21 +24,46 @@ if TYPE_CHECKING:
 _FINAL_TEXT, _FINAL_BINARY = 0x81, 0x82
 
 
+class Whole:
+    """A message in one frame, shaped like a frame for hosts that queue frames.
+
+    ``payload`` is the decoded ``str`` or the ``bytes``, ``opcode`` what the ``Scanner`` was given.
+    """
+
+    __slots__ = ("opcode", "payload")
+
+    opcode: object
+    payload: str | bytes
+    fin = True
+
+    def __init__(self, opcode: object, payload: str | bytes, /) -> None:
+        self.opcode = opcode
+        self.payload = payload
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the payload."""
+        return self.payload.encode() if isinstance(self.payload, str) else self.payload
+
+
 class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``.
+    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
     """
 
-    __slots__ = ("_mutable", "_policy", "frames")
+    __slots__ = ("_mutable", "_opcodes", "_policy", "frames")
 
     frames: int  # taken so far
 
-    def __init__(self, policy: Policy, *, mutable: bool = False) -> None:
+    def __init__(
+        self, policy: Policy, *, mutable: bool = False, opcodes: tuple[object, object] = (1, 2)
+    ) -> None:
         values = {name: getattr(policy_of(policy), name) for name in Policy.__match_args__}
         self._policy = Policy(**{**values, "check": "header"})
         self._mutable = mutable
+        self._opcodes = opcodes
         self.frames = 0
 
     def frame(
@@ -72,13 +97,13 @@ class Scanner:
 
     def messages(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
-    ) -> tuple[list[str | bytes], int]:
-        """The whole messages from ``buf[pos:]`` on, and where they end.
+    ) -> tuple[list[Whole], int]:
+        """The ``Whole`` messages from ``buf[pos:]`` on, and where they end.
 
         Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
         anything else: other frames, faults, ill-formed text, and what is incomplete.
         """
-        items: list[str | bytes] = []
+        items: list[Whole] = []
         end = index(pos)
         while True:
             found = self.frame(buf, end, most)
@@ -89,7 +114,7 @@ class Scanner:
             if message is None:
                 self.frames -= 1
                 return items, end
-            items.append(message)
+            items.append(Whole(self._opcodes[head == _FINAL_BINARY], message))
             end = after
 
 

@@ -43,6 +43,7 @@ MessageDecoder = _impl.MessageDecoder
 FrameEncoder = _impl.FrameEncoder
 Scanner = _impl.Scanner
 Builder = _impl.Builder
+Whole = _impl.Whole
 instance = _impl.instance
 
 
