@@ -122,6 +122,7 @@ def test_import_is_small(run_python: Any, name: str | None) -> None:
     assert "wsfast.frames" in loaded, done.stderr
     assert not loaded & {*HEAVY, *HOSTS}
     late = {"connection", "handshake", "deflate", "prepared", "uvicorn", "cli", "close_codes"}
+    late |= {"integrations"}
     assert not loaded & {f"wsfast.{module}" for module in late}
 
 

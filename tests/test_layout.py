@@ -101,7 +101,7 @@ RANKS = [
     {"codec", "handshake", "_deadlines"},
     {"connection"},
     {"prepared"},
-    {"uvicorn"},
+    {"uvicorn", "integrations"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,7 +1,8 @@
 """wsfast: a WebSocket codec in C, its twin in Python, and the hosts it makes faster.
 
 Importing this module loads the codec and nothing else; ``wsfast.connection``,
-``wsfast.handshake``, ``wsfast.deflate`` and ``wsfast.uvicorn`` load when they are asked for.
+``wsfast.handshake``, ``wsfast.deflate``, ``wsfast.uvicorn`` and what ``install`` needs load when
+they are asked for.
 """
 
 from .codec import (
@@ -49,6 +50,8 @@ __all__ = [
     "FrameEncoder",
     "HandshakeError",
     "Header",
+    "HostRefused",
+    "HostStatus",
     "Limits",
     "LocalProtocolError",
     "MessageDecoder",
@@ -67,10 +70,14 @@ __all__ = [
     "build_header",
     "build_info",
     "handshake",
+    "install",
+    "is_active",
     "mask",
     "mask_inplace",
     "parse_header",
     "scan",
+    "status",
+    "uninstall",
     "utf8_valid",
 ]
 
@@ -78,8 +85,14 @@ __all__ = [
 _LATE = {
     "CloseCode": "close_codes",
     "Connection": "connection",
+    "HostRefused": "integrations",
+    "HostStatus": "integrations",
     "PreparedMessage": "prepared",
     "handshake": "handshake",
+    "install": "integrations",
+    "is_active": "integrations",
+    "status": "integrations",
+    "uninstall": "integrations",
 }
 
 TYPE_CHECKING = False
@@ -87,6 +100,7 @@ if TYPE_CHECKING:
     from . import handshake
     from .close_codes import CloseCode
     from .connection import Connection
+    from .integrations import HostRefused, HostStatus, install, is_active, status, uninstall
     from .prepared import PreparedMessage
 
 

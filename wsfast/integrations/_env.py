@@ -1,0 +1,27 @@
+"""What the environment says about hosts: the only file of this package that reads it."""
+
+from __future__ import annotations
+
+import os
+
+KILL, ALL = "0", "1"
+
+
+def wish() -> str:
+    """``WSFAST`` as it is set now; empty where it is not."""
+    return os.environ.get("WSFAST", "").strip()
+
+
+def chosen() -> frozenset[str] | None:
+    """The hosts that ``WSFAST`` lets through: None for all, an empty set for ``WSFAST=0``."""
+    text = wish()
+    if text in ("", ALL):
+        return None
+    if text == KILL:
+        return frozenset()
+    return frozenset([name.strip().lower() for name in text.split(",") if name.strip()])
+
+
+def report() -> str | None:
+    """``WSFAST_REPORT``: the file that each process adds its line to when it ends."""
+    return os.environ.get("WSFAST_REPORT") or None

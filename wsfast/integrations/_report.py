@@ -1,0 +1,84 @@
+"""``WSFAST_REPORT``: one line of JSON from each process, when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import sys
+
+from .. import codec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    from ._status import HostStatus
+
+_written_by = 0  # pid: a child of fork() writes again
+_armed = False
+
+
+def arm(path: str, status: Callable[[], list[HostStatus]]) -> None:
+    """See that this process, and those it forks, add their lines to the file at ``path``.
+
+    They do at a normal exit, at ``os._exit`` (children that multiprocessing forks end so), and at
+    SIGTERM where nothing else handles that: uvicorn restores its handler and raises it again.
+    """
+    global _armed
+    if _armed:
+        return
+    _armed = True
+
+    def write() -> None:
+        global _written_by
+        if _written_by == os.getpid():
+            return
+        _written_by = os.getpid()
+        data = (json.dumps(_line(status())) + "\n").encode()
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(file, data)  # one call, so that lines of several processes do not mix
+        finally:
+            os.close(file)
+
+    atexit.register(write)
+    _before_exit(write)
+    _before_sigterm(write)
+
+
+def _line(found: list[HostStatus]) -> dict[str, Any]:
+    names = ("name", "version", "state", "seams", "hits", "reason")
+    return {
+        "pid": os.getpid(),
+        "argv": getattr(sys, "argv", []),
+        "backend": codec.backend(),
+        "hosts": [{name: getattr(one, name) for name in names} for one in found],
+    }
+
+
+def _before_exit(write: Callable[[], None]) -> None:
+    leave = os._exit
+
+    def _exit(status: int) -> NoReturn:
+        try:
+            write()
+        finally:
+            leave(status)
+
+    os._exit = _exit
+
+
+def _before_sigterm(write: Callable[[], None]) -> None:
+    def handle(number: int, frame: object) -> None:
+        write()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    try:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, handle)
+    except ValueError:
+        pass  # not in the main thread
