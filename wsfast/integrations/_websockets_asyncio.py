@@ -1,0 +1,307 @@
+"""websockets, the asyncio connection: a message goes straight from the socket's bytes into the
+queue that ``recv()`` reads, and from ``send()`` into the transport.
+
+What is queued has the shape of the library's frames, and only whole messages take this way:
+everything else goes through the library's own methods, which find the state they expect.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.messages import Assembler, SimpleQueue
+from websockets.exceptions import ConnectionClosedOK
+from websockets.protocol import OPEN, Protocol
+from websockets.version import version
+
+from wsfast.codec import Whole
+
+from . import _websockets as frames
+from ._seams import Seam
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+_data_received = Connection.data_received
+_recv: Any = Connection.recv
+_send: Any = Connection.send
+_send_data = Connection.send_data
+_aiter = Connection.__aiter__
+_send_context = Connection.send_context
+_events_received = Protocol.events_received
+_send_text, _send_binary = Protocol.send_text, Protocol.send_binary
+
+SENDING = "fragmented_send_waiter" if frames.OLD else "send_in_progress"
+CORK_LIMIT = 64 << 10  # bytes that are collected at most
+
+cork = False  # whether messages sent while received ones wait leave together
+CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
+corked: dict[Connection, list[bytes]] = {}  # frames that have not left yet
+OWN: set[Any] = set()  # what ``own()`` has said yes to
+
+
+def configure(*, policy: str, cork: bool) -> None:
+    """``cork``: one write for what is sent while received messages wait."""
+    globals()["cork"] = cork
+
+
+# ---- receiving ----------------------------------------------------------------------------------
+
+
+def data_received(self: Any, data: bytes) -> None:
+    protocol = self.protocol
+    reader = protocol.reader
+    # The cheapest questions that tell whether the next bytes can begin a message like any other.
+    if (
+        getattr(protocol, "_wsfast_parser", None) is not protocol.parser
+        or protocol._state is not OPEN
+        or protocol.extensions
+        or getattr(protocol, frames.SIZE) is not None
+        or reader.eof
+        or struct.unpack is not frames.UNPACK
+        or Protocol.events_received is not _events_received
+        or not (type(self).process_event in OWN or own(type(self).process_event))
+    ):
+        _data_received(self, data)
+        return
+    scanner = frames.scanner_of[protocol.side is frames.CLIENT][0]
+    most = frames.largest(protocol, None)
+    buffer = reader.buffer
+    if buffer:
+        buffer += data
+        messages, end = scanner.messages(buffer, 0, most)
+        del buffer[:end]
+        rest = b"" if buffer else None
+    else:
+        messages, end = scanner.messages(data, 0, most)
+        rest = data[end:] if end < len(data) else None
+    if messages:
+        put(self.recv_messages, messages)
+    if rest is not None:
+        _data_received(self, rest)
+
+
+def own(process_event: Any) -> bool:
+    """Whether it is the library's, which would do with a frame what is done here."""
+    if not process_event.__module__.startswith("websockets.asyncio."):
+        return False
+    OWN.add(process_event)
+    return True
+
+
+def put(assembler: Any, messages: list[Whole]) -> None:
+    """``Assembler.put`` of several."""
+    if assembler.closed:
+        raise EOFError("stream of frames ended")
+    queue = assembler.frames
+    queue.queue.extend(messages)
+    waiter = queue.get_waiter
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+    if assembler.high is not None and len(queue.queue) > assembler.high:
+        assembler.maybe_pause()
+
+
+async def recv(self: Any, decode: bool | None = None) -> Any:
+    assembler = self.recv_messages
+    if decode is not None or assembler.get_in_progress:
+        return await _recv(self, decode)
+    queue = assembler.frames.queue
+    if not queue and not assembler.closed:
+        waiter = begin(self, assembler)
+        try:
+            await waiter
+        except EOFError:
+            pass  # the connection has ended; the library's recv() will say how
+        finally:
+            end(assembler, waiter)
+    if not queue or type(queue[0]) is not Whole:
+        return await _recv(self, decode)
+    message = queue.popleft()
+    if assembler.paused:
+        assembler.maybe_resume()
+    return message.payload
+
+
+async def __aiter__(self: Any) -> AsyncIterator[Any]:
+    """``recv()`` for ever, without a coroutine for each message."""
+    if type(self).recv is not recv:
+        async for message in _aiter(self):
+            yield message
+        return
+    assembler = self.recv_messages
+    queue = assembler.frames.queue
+    try:
+        while True:
+            if not queue and not assembler.closed and not assembler.get_in_progress:
+                waiter = begin(self, assembler)
+                try:
+                    await waiter
+                except EOFError:
+                    pass
+                finally:
+                    end(assembler, waiter)
+            if queue and type(queue[0]) is Whole and not assembler.get_in_progress:
+                message = queue.popleft()
+                if assembler.paused:
+                    assembler.maybe_resume()
+                yield message.payload
+            else:
+                yield await self.recv()
+    except ConnectionClosedOK:
+        return
+
+
+def begin(self: Any, assembler: Any) -> Any:
+    """Wait as ``SimpleQueue.get()`` does, but the message stays queued until it is looked at."""
+    if corked:
+        flush(self)
+    assembler.get_in_progress = True
+    queue = assembler.frames
+    waiter = queue.get_waiter = queue.loop.create_future()
+    return waiter
+
+
+def end(assembler: Any, waiter: Any) -> None:
+    waiter.cancel()
+    assembler.frames.get_waiter = None
+    assembler.get_in_progress = False
+
+
+# ---- sending ------------------------------------------------------------------------------------
+
+
+def written(self: Any, message: Any, text: bool | None) -> bool:
+    """Frame and write a whole message; False where that is left to the library."""
+    kind = type(message)
+    protocol = self.protocol
+    masked = protocol.side is frames.CLIENT
+    if not (
+        (kind is str or kind is bytes or kind is bytearray)
+        and protocol._state is OPEN
+        and getattr(self, SENDING) is None
+        and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
+        and not protocol.debug
+        and not (masked and secrets.token_bytes is not frames.TOKEN_BYTES)
+        and type(self).send_context is _send_context
+        and type(protocol).send_text is _send_text
+        and type(protocol).send_binary is _send_binary
+    ):
+        return False
+    as_text = text is not False if kind is str else text is True
+    try:
+        frame = (frames.MASKED if masked else frames.PLAIN).build(
+            0x81 if as_text else 0x82, message
+        )
+        if not ((cork or CORKING) and corks(self) and collected(self, frame)):
+            self.transport.write(frame)
+    except Exception:
+        return False  # the library will meet it too, and knows what to do
+    return True
+
+
+async def _send_positional(self: Any, message: Any, text: bool | None = None) -> None:
+    if not written(self, message, text):
+        await _send(self, message, text)
+    elif self.paused or self.transport.is_closing():
+        await self.drain()
+
+
+async def _send_keyword(self: Any, message: Any, *, text: bool | None = None) -> None:
+    if not written(self, message, text):
+        await _send(self, message, text=text)
+    elif self.paused or self.transport.is_closing():
+        await self.drain()
+
+
+send = _send_positional if version < "17" else _send_keyword
+send.__name__ = send.__qualname__ = "send"
+
+
+def send_data(self: Any) -> None:
+    if self in corked:
+        flush(self)
+    _send_data(self)
+
+
+# ---- corking ------------------------------------------------------------------------------------
+
+
+def corks(self: Any) -> bool:
+    return cork or type(self) in CORKING
+
+
+def collected(self: Any, frame: bytes) -> bool:
+    """Keep a frame to leave with others, while received messages wait and the peer reads."""
+    waiting = corked.get(self)
+    if waiting is None:
+        if self.paused or not self.recv_messages.frames.queue:
+            return False
+        corked[self] = [frame]
+        self.loop.call_soon(flush, self)
+        return True
+    waiting.append(frame)
+    if len(frame) * len(waiting) > CORK_LIMIT:
+        flush(self)
+    return True
+
+
+def flush(self: Any) -> None:
+    """Write what was collected. Also at the end of this iteration of the loop, before anything
+    else is written, and before waiting for a message."""
+    frames = corked.pop(self, None)
+    if frames is not None:
+        self.transport.write(b"".join(frames))
+
+
+def release() -> None:
+    """Nothing collected may be left behind by ``uninstall()``."""
+    for connection in list(corked):
+        flush(connection)
+
+
+_SOURCE = "websockets.asyncio.connection:Connection."
+_QUEUE = "websockets.asyncio.messages:"
+SEAMS = (
+    Seam(f"{_SOURCE}data_received", data_received, reads=(
+        f"{_SOURCE}process_event", f"{_QUEUE}Assembler.put", f"{_QUEUE}SimpleQueue.put")),
+    Seam(f"{_SOURCE}recv", recv, reads=(
+        f"{_QUEUE}Assembler.get", f"{_QUEUE}SimpleQueue.get", f"{_QUEUE}Assembler.maybe_resume")),
+    Seam(f"{_SOURCE}__aiter__", __aiter__),
+    Seam(f"{_SOURCE}send", send, reads=(f"{_SOURCE}send_context", f"{_SOURCE}drain")),
+    Seam(f"{_SOURCE}send_data", send_data),
+)  # fmt: skip
+
+
+def selftest() -> None:
+    """What is put into the library's queue comes out of ``recv()`` and out of the library's."""
+    for receive in (recv, _recv):
+        stub: Any = Stub()
+        put(stub.recv_messages, [Whole(frames.TEXT, "héllo"), Whole(frames.BINARY, b"\xff")])
+        if [result(receive(stub)), result(receive(stub))] != ["héllo", b"\xff"]:
+            raise AssertionError("messages do not come out of the queue as they went in")
+
+
+class Stub:
+    """A connection with no loop: nothing in it has to wait."""
+
+    def __init__(self) -> None:
+        queue = SimpleQueue.__new__(SimpleQueue)
+        queue.queue = deque()
+        queue.get_waiter = None
+        self.recv_messages = Assembler.__new__(Assembler)
+        self.recv_messages.frames = queue
+        self.recv_messages.high = self.recv_messages.low = None
+        self.recv_messages.closed = self.recv_messages.paused = False
+        self.recv_messages.get_in_progress = False
+
+
+def result(coroutine: Any) -> object:
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("recv() waits for a message that is there")
