@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from ..frames import _one_of
 from . import _env, _report
 from ._fingerprints import KNOWN
 from ._hosts import HOSTS
@@ -33,16 +34,36 @@ def install(
 ) -> list[HostStatus]:
     """Accelerate these hosts, or all that wsfast knows; returns what became of each.
 
-    Never imports a host: one that is imported is patched now, the others when they are.
+    Never imports a host: what is imported already is patched now, the rest when it is. A host that
+    is not exactly what wsfast was tested with is left as it is; ``on_refusal`` says whether that
+    is logged (``"warn"``, on the logger ``wsfast``, once), raised as ``HostRefused`` after the
+    other hosts were seen to (``"raise"``; what is found out at a later import is logged), or only
+    told by ``status()`` (``"ignore"``). ``ValueError`` for names that wsfast does not know.
+
+    ``policy="strict"`` puts the RFC's strictness on top of the host's own; ``cork=True`` lets
+    answers collect while received messages wait. They hold for all the host's connections: calling
+    again changes them, and is otherwise without effect on a host that is active.
+
+    Does nothing where the environment says ``WSFAST=0``, or where pure Python would have to do the
+    work and nobody asked for that with ``WSFAST_BACKEND=python``.
     """
+    for name, value, allowed in (
+        ("policy", policy, ("host", "strict")),
+        ("on_refusal", on_refusal, ("warn", "raise", "ignore")),
+    ):
+        _one_of(name, value, allowed)
     path = _env.report()
     if path is not None:
         _report.arm(path, _SWITCH.status)
-    return _SWITCH.install(names, policy, on_refusal, cork)
+    return _SWITCH.install(names, policy, on_refusal, bool(cork))
 
 
 def uninstall(*names: str) -> None:
-    """Put these hosts, or all, back as they were."""
+    """Put these hosts, or all, back as they were; ``ValueError`` for names wsfast does not know.
+
+    What somebody else has patched since stays, with wsfast beneath: the status says so. A
+    connection of websockets keeps the parser it was made with.
+    """
     _SWITCH.uninstall(names)
 
 
@@ -52,5 +73,5 @@ def status() -> list[HostStatus]:
 
 
 def is_active(name: str) -> bool:
-    """Whether frames of this host go through wsfast in this process."""
+    """Whether frames of this host go through wsfast in this process; ``ValueError`` if unknown."""
     return _SWITCH.is_active(name)

@@ -21,9 +21,9 @@ class Finder:
     gets the name of the module; what it raises goes to the importer, so it should not.
     """
 
-    def __init__(self, call: Callable[[str], None], give_up: Callable[[str, str], None]) -> None:
+    def __init__(self, call: Callable[[str], None], give_up: Callable[[str], None]) -> None:
         self._call = call
-        self._give_up = give_up  # (name, why): nothing can be wrapped
+        self._give_up = give_up  # its loader cannot be wrapped
         self._waiting: frozenset[str] = frozenset()
         self._busy = threading.local()
 
@@ -66,7 +66,7 @@ class Finder:
     def _wrap(self, name: str, loader: Any) -> None:
         run = getattr(loader, "exec_module", None)
         if run is None or isinstance(loader, type):  # built in, frozen, or of the old protocol
-            self._give_up(name, f"{name} comes from a loader that cannot be watched")
+            self._give_up(name)
             return
 
         def exec_module(module: ModuleType) -> None:
@@ -83,4 +83,4 @@ class Finder:
         try:
             loader.exec_module = exec_module
         except AttributeError:
-            self._give_up(name, f"{name} comes from a loader that cannot be watched")
+            self._give_up(name)

@@ -67,8 +67,14 @@ KNOWN: dict[str, dict[str, str]] = {
     "websockets.protocol:Protocol.recv_frame": {
         "4abc095acf1fb2827305585cdbba4ab3": "17.4",
     },
+    "websockets.protocol:Protocol.send_frame": {
+        "d8c935d51270daa6b5561040d116d2b2": "17.4",
+    },
     "websockets.streams:StreamReader.at_eof": {
         "b7db9ab5537b12cf23b79a6bc9bd2af1": "17.4",
+    },
+    "websockets.streams:StreamReader.discard": {
+        "8d38b555745603c5ceccab71b1811499": "17.4",
     },
     "websockets.streams:StreamReader.feed_data": {
         "49c833f2bc87b82d0d456b179e7170ab": "17.4",

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """Why a host is left as it is: a clause that goes on after its name and version."""
+    """Why a host is left as it is, a clause that goes on after its name and version; what to do."""
+
+    def __init__(
+        self, why: str, advice: str = "look for a newer wsfast, or report this line"
+    ) -> None:
+        super().__init__(why)
+        self.advice = advice
 
 
 class Seam:
@@ -84,7 +90,7 @@ class Placed:
         except (AttributeError, TypeError) as exc:
             raise Refusal(f"{seam.target} cannot be replaced: {exc}") from exc
 
-    def stranger(self) -> str | None:
+    def who(self) -> str | None:
         """Who stands there instead of us: ``""`` for the host itself, None where we do."""
         try:
             now = Place(self.seam.target)
@@ -142,7 +148,8 @@ def verify(seams: tuple[Seam, ...], known: Mapping[str, Mapping[str, str]]) -> N
         place = Place(target)
         who = stranger(place)
         if who is not None:
-            raise Refusal(f"{target} was already patched by {who}")
+            way = f"call wsfast.install() before {who} patches it, or do without one of the two"
+            raise Refusal(f"{target} was patched by {who}", way)
         thing = code_of(place.raw)
         if not isinstance(thing, (FunctionType, type)):
             if target in replaced:
@@ -152,7 +159,7 @@ def verify(seams: tuple[Seam, ...], known: Mapping[str, Mapping[str, str]]) -> N
         if found is not None and found not in known.get(target, ()):
             moved.append(target)
     if moved:
-        raise Refusal(f"its source is not what wsfast knows: {', '.join(moved)} changed")
+        raise Refusal(f"the source of {', '.join(moved)} is not one that this wsfast knows")
 
 
 def swap(seams: tuple[Seam, ...]) -> list[Placed]:
