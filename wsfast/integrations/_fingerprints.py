@@ -5,90 +5,118 @@ Target → digest of its source (see ``_source.py``) → the versions that have 
 
 KNOWN: dict[str, dict[str, str]] = {
     "websockets.asyncio.connection:Connection.__aiter__": {
-        "98f79af22d09cd7229de94f2f0187911": "17.4",
+        "98f79af22d09cd7229de94f2f0187911": "15.0.1-17.4",
     },
     "websockets.asyncio.connection:Connection.data_received": {
+        "75b9b3c3b11726e97b0118389b36a8ba": "15.0.1",
+        "10d3a719254da8afa32fe55762bff693": "16.0-17.3",
         "be8d3e4974b7ea75f5c55399f3321867": "17.4",
     },
     "websockets.asyncio.connection:Connection.drain": {
-        "b00ad008cb23cac37042e5aba2b84036": "17.4",
+        "b00ad008cb23cac37042e5aba2b84036": "15.0.1-17.4",
     },
     "websockets.asyncio.connection:Connection.process_event": {
-        "519093bc33148c7ff64d70b1d5da18f4": "17.4",
+        "f3a862f9a54854be3b96eda4436f651f": "15.0.1-16.1.1",
+        "519093bc33148c7ff64d70b1d5da18f4": "17.0-17.4",
     },
     "websockets.asyncio.connection:Connection.recv": {
+        "c957a39e41212f936d37b7aabee7ee86": "15.0.1-17.3",
         "c7d0c969307d653d8e9a62c347fa3268": "17.4",
     },
     "websockets.asyncio.connection:Connection.send": {
-        "f9a66efad72c070b518e0111f79b21c1": "17.4",
+        "022809d16a0765d60bf23be7a1bdd0f8": "15.0.1",
+        "bbec8de5def9eafff62dbcbdd3e3e56b": "16.0-16.1.1",
+        "f9a66efad72c070b518e0111f79b21c1": "17.0-17.4",
     },
     "websockets.asyncio.connection:Connection.send_context": {
+        "17a34d70f6bf44f86a17779711661a05": "15.0.1",
+        "a680c80137e0fccf917fe2de8eaa8ab7": "16.0-16.1.1",
+        "ace9332f2fac6955ab71c05e08a369a0": "17.0-17.3",
         "af369bcdbffbcb910ef20be6e9265dc0": "17.4",
     },
     "websockets.asyncio.connection:Connection.send_data": {
-        "b628d3658c3c9e252a3d2a9730436d4f": "17.4",
+        "b15c5696428cdbbd0869c18728199a13": "15.0.1",
+        "b628d3658c3c9e252a3d2a9730436d4f": "16.0-17.4",
     },
     "websockets.asyncio.messages:Assembler.get": {
+        "6d071e392d6fd418d3edba1e5690649a": "15.0.1-16.1.1",
+        "71f153459a3ddcd50cfbf35f6797f9d4": "17.0-17.2",
+        "16e962dd6c2851b7803b05a09fa5e4ce": "17.3",
         "49d549570005907d3102db7e53f0e2f8": "17.4",
     },
     "websockets.asyncio.messages:Assembler.maybe_resume": {
-        "57a59b162765093eea9198c3ec4a7fc3": "17.4",
+        "57a59b162765093eea9198c3ec4a7fc3": "15.0.1-17.4",
     },
     "websockets.asyncio.messages:Assembler.put": {
-        "428978d116c63df2074cbc527c198f65": "17.4",
+        "428978d116c63df2074cbc527c198f65": "15.0.1-17.4",
     },
     "websockets.asyncio.messages:SimpleQueue.get": {
-        "072aee182a28cdb535b9ae4491ab233f": "17.4",
+        "072aee182a28cdb535b9ae4491ab233f": "15.0.1-17.4",
     },
     "websockets.asyncio.messages:SimpleQueue.put": {
-        "c99449c840bba7ee0a17bc542a0888aa": "17.4",
+        "c99449c840bba7ee0a17bc542a0888aa": "15.0.1-17.4",
     },
     "websockets.frames:Frame.check": {
-        "c18df5d9ade1cb6c6ed2492337c6c050": "17.4",
+        "c18df5d9ade1cb6c6ed2492337c6c050": "15.0.1-17.4",
     },
     "websockets.frames:Frame.parse": {
-        "39ae6a51632594e44ee31e0cfd180348": "17.4",
+        "0f0313825512def69a4d2a14408b330f": "15.0.1",
+        "39ae6a51632594e44ee31e0cfd180348": "16.0-17.4",
     },
     "websockets.frames:Frame.serialize": {
-        "d43d882253d178b3e9c754307a6dd765": "17.4",
+        "c99afc015e9506b82a4c19b3122d9f10": "15.0.1",
+        "d43d882253d178b3e9c754307a6dd765": "16.0-17.4",
     },
     "websockets.protocol:Protocol.discard": {
-        "29243c8fa91dba7178b9cda40eeeb7e5": "17.4",
+        "9201928d6ed4a0d2042322bd6d15b249": "15.0.1-16.1.1",
+        "29243c8fa91dba7178b9cda40eeeb7e5": "17.0-17.4",
     },
     "websockets.protocol:Protocol.fail": {
-        "eac77d7d06dddf0771b6814d774eef78": "17.4",
+        "576cb3345a53648664771edab7903193": "15.0.1",
+        "3ffdc452a1bf911c746c4e848e9643e5": "16.0-16.1.1",
+        "eac77d7d06dddf0771b6814d774eef78": "17.0-17.4",
     },
     "websockets.protocol:Protocol.parse": {
-        "ff3d8174960ccc8dd1aadd1f34fbbf3d": "17.4",
+        "117380c82a0fa97516c4209338d4d9b1": "15.0.1",
+        "ff3d8174960ccc8dd1aadd1f34fbbf3d": "16.0-17.4",
     },
     "websockets.protocol:Protocol.receive_data": {
-        "afee173caa4bb28e9384d7ef6f340bcb": "17.4",
+        "78ae9aa10f3c3cd41e9af2be33917eef": "15.0.1",
+        "afee173caa4bb28e9384d7ef6f340bcb": "16.0-17.4",
     },
     "websockets.protocol:Protocol.recv_frame": {
-        "4abc095acf1fb2827305585cdbba4ab3": "17.4",
+        "4cfe57616655e3b9a35179dc1adefe09": "15.0.1",
+        "0690986e403698805b0ab371b03fec8e": "16.0-16.1.1",
+        "4abc095acf1fb2827305585cdbba4ab3": "17.0-17.4",
     },
     "websockets.protocol:Protocol.send_frame": {
-        "d8c935d51270daa6b5561040d116d2b2": "17.4",
+        "d8c935d51270daa6b5561040d116d2b2": "15.0.1-17.4",
     },
     "websockets.streams:StreamReader.at_eof": {
-        "b7db9ab5537b12cf23b79a6bc9bd2af1": "17.4",
+        "b7db9ab5537b12cf23b79a6bc9bd2af1": "15.0.1-17.4",
     },
     "websockets.streams:StreamReader.discard": {
-        "8d38b555745603c5ceccab71b1811499": "17.4",
+        "8d38b555745603c5ceccab71b1811499": "15.0.1-17.4",
     },
     "websockets.streams:StreamReader.feed_data": {
-        "49c833f2bc87b82d0d456b179e7170ab": "17.4",
+        "388a83790611701f93ef2802e00ddb3d": "15.0.1",
+        "49c833f2bc87b82d0d456b179e7170ab": "16.0-17.4",
     },
     "wsproto.connection:Connection.events": {
+        "30fc9c94e5e5f818ec508da6a77a7ca5": "1.2.0",
+        "54a8245d8c70ebe03f38f16c395ea2c1": "1.3.0-1.3.1",
         "087bcb2e0fb4a4052095aa4042608b2b": "1.3.2",
     },
     "wsproto.connection:Connection.receive_data": {
-        "f6047254dd68beb441ba28410813617d": "1.3.2",
+        "b8e6b8c235586ad82e486abc9da54a0c": "1.2.0",
+        "f6047254dd68beb441ba28410813617d": "1.3.0-1.3.2",
     },
     "wsproto.connection:Connection.send": {
-        "9f20975b9a40c721c7fc3cf39293cdbd": "1.3.2",
+        "9de167c34aad16f8203dc99baca358a2": "1.2.0",
+        "9f20975b9a40c721c7fc3cf39293cdbd": "1.3.0-1.3.2",
     },
     "wsproto.frame_protocol:XorMaskerSimple.process": {
-        "9fa7761552147c2f8c39ad5fb650025e": "1.3.2",
+        "ced1e11e28a49d34915109b8494523b6": "1.2.0",
+        "9fa7761552147c2f8c39ad5fb650025e": "1.3.0-1.3.2",
     },
 }
