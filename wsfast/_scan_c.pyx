@@ -116,10 +116,12 @@ cdef class Scanner:
         """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
 
         ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
-        header breaks a rule or declares a payload of more than ``most`` bytes.
+        header breaks a rule or declares a payload of more than ``most`` bytes (less than 0: none
+        is small enough).
         """
         cdef Bytes data
-        cdef wsf_frame frame
+        if most is not None and most < 0:
+            return "frame_too_big"
         acquire(buf, &data)
         try:
             return self.one(&data, position_in(&data, pos), bound(most))
@@ -166,6 +168,8 @@ cdef class Scanner:
         cdef uint64_t limit
         cdef list items = []
         cdef Whole whole
+        if most is not None and most < 0:
+            return items, PyNumber_Index(pos)
         acquire(buf, &data)
         try:
             at = position_in(&data, pos)

@@ -72,8 +72,11 @@ class Scanner:
         """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
 
         ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
-        header breaks a rule or declares a payload of more than ``most`` bytes.
+        header breaks a rule or declares a payload of more than ``most`` bytes (less than 0: none
+        is small enough).
         """
+        if most is not None and most < 0:
+            return "frame_too_big"
         with view_of(buf) as view:
             start = position_in(view, pos)
             try:

@@ -87,14 +87,12 @@ def hits() -> int:
 
 def largest(protocol: Any, under_way: int | None) -> Any:
     """The largest payload the next frame may have, in bytes."""
-    if OLD:
-        most, fragment = protocol.max_size, None
-    else:
-        most, fragment = protocol.max_message_size, protocol.max_fragment_size
-    if most is not None and under_way is not None:
+    most = protocol.max_size if OLD else protocol.max_message_size
+    if under_way is not None and most is not None:
         most -= under_way
-    if fragment is not None and (most is None or fragment < most):
-        return fragment
+    if not OLD and protocol.max_fragment_size is not None:
+        fragment = protocol.max_fragment_size
+        return fragment if most is None else min(most, fragment)
     return most
 
 
@@ -145,7 +143,7 @@ def ordinary(protocol: Any) -> bool:
         not protocol.debug
         and struct.unpack is UNPACK
         and secrets.token_bytes is TOKEN_BYTES
-        and type(protocol).recv_frame is _recv_frame
+        and getattr(protocol.recv_frame, "__func__", None) is _recv_frame
         and type(protocol).receive_data is receive_data
     )
 
@@ -161,7 +159,7 @@ def parse(self: Any) -> Generator[None]:
                 del reader.buffer[:end]
                 if not more:
                     break
-            self._wsfast_parser = True  # until receive_data() sees which generator waits here
+            self._wsfast_parser = True  # receive_data() knows which generator it has just run
             yield
     except Exception as exc:
         fault = exc
@@ -179,11 +177,18 @@ def parse(self: Any) -> Generator[None]:
 def receive_data(self: Any, data: bytes | bytearray) -> None:
     """Frames are taken from ``data`` itself where none is unfinished: two copies less."""
     reader = self.reader
-    parser = getattr(self, "_wsfast_parser", None)
-    if parser is not self.parser or reader.buffer or reader.eof or not ordinary(self):
+    parser: Any = self.parser
+    if (
+        getattr(self, "_wsfast_parser", None) is not parser
+        or (type(data) is not bytes and type(data) is not bytearray)
+        or reader.buffer
+        or reader.eof
+        or not ordinary(self)
+    ):
+        self._wsfast_parser = None
         _receive_data(self, data)
-        if getattr(self, "_wsfast_parser", None) is True:
-            self._wsfast_parser = self.parser
+        if self._wsfast_parser is True and self.parser is parser:
+            self._wsfast_parser = parser
         return
     try:
         end, more = take(self, data)
@@ -215,7 +220,9 @@ def serialize(self: Any, *, mask: bool, extensions: Sequence[Extension] | None =
 def flat(data: Any) -> bool:
     """Whether the payload's length is its number of bytes; else the original must refuse it."""
     kind = type(data)
-    return kind in (bytes, bytearray) or (kind is memoryview and data.itemsize == 1)
+    if kind is memoryview:
+        return bool(data.ndim == data.itemsize == 1 and data.c_contiguous)
+    return kind is bytes or kind is bytearray
 
 
 # ---- the seams ----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import OPEN, Protocol
 from websockets.version import version
 
+from wsfast._wake import DirectWaiter
 from wsfast.codec import Whole
 
 from . import _websockets as frames
@@ -34,11 +35,12 @@ _send_context = Connection.send_context
 _events_received = Protocol.events_received
 _send_text, _send_binary = Protocol.send_text, Protocol.send_binary
 
-SENDING = "fragmented_send_waiter" if frames.OLD else "send_in_progress"
+OLD = frames.OLD  # websockets 15, where some attributes have other names
 CORK_LIMIT = 64 << 10  # bytes that are collected at most
 
 cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
+DIRECT: set[type] = set()  # classes whose recv() is woken without a turn of the loop
 corked: dict[Connection, list[bytes]] = {}  # frames that have not left yet
 OWN: set[Any] = set()  # what ``own()`` has said yes to
 
@@ -54,12 +56,13 @@ def configure(*, policy: str, cork: bool) -> None:
 def data_received(self: Any, data: bytes) -> None:
     protocol = self.protocol
     reader = protocol.reader
-    # The cheapest questions that tell whether the next bytes can begin a message like any other.
+    # Whether what comes next can be a whole message like any other, by the cheapest questions.
     if (
         getattr(protocol, "_wsfast_parser", None) is not protocol.parser
+        or type(data) is not bytes
         or protocol._state is not OPEN
         or protocol.extensions
-        or getattr(protocol, frames.SIZE) is not None
+        or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
         or struct.unpack is not frames.UNPACK
         or Protocol.events_received is not _events_received
@@ -82,6 +85,9 @@ def data_received(self: Any, data: bytes) -> None:
         put(self.recv_messages, messages)
     if rest is not None:
         _data_received(self, rest)
+    waiter = self.recv_messages.frames.get_waiter
+    if messages and waiter is not None and not waiter.done():
+        waiter.set_result(None) if type(waiter) is not Waiter else waiter.fire()
 
 
 def own(process_event: Any) -> bool:
@@ -93,15 +99,12 @@ def own(process_event: Any) -> bool:
 
 
 def put(assembler: Any, messages: list[Whole]) -> None:
-    """``Assembler.put`` of several."""
+    """``Assembler.put`` of several, but for waking who waits for them."""
     if assembler.closed:
         raise EOFError("stream of frames ended")
-    queue = assembler.frames
-    queue.queue.extend(messages)
-    waiter = queue.get_waiter
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
-    if assembler.high is not None and len(queue.queue) > assembler.high:
+    queue = assembler.frames.queue
+    queue.extend(messages)
+    if assembler.high is not None and len(queue) > assembler.high:
         assembler.maybe_pause()
 
 
@@ -161,8 +164,29 @@ def begin(self: Any, assembler: Any) -> Any:
         flush(self)
     assembler.get_in_progress = True
     queue = assembler.frames
-    waiter = queue.get_waiter = queue.loop.create_future()
+    if DIRECT and type(self) in DIRECT:
+        if not hasattr(queue, "_wsfast_waiter"):
+            queue._wsfast_waiter = Waiter(queue.loop)
+        waiter = queue._wsfast_waiter
+    else:
+        waiter = queue.loop.create_future()
+    queue.get_waiter = waiter
     return waiter
+
+
+class Waiter(DirectWaiter):
+    """Woken at once by ``data_received`` above, in the next turn of the loop by the library."""
+
+    __slots__ = ()
+
+    def done(self) -> bool:
+        return self._callback is None
+
+    def set_result(self, result: None) -> None:
+        self._loop.call_soon(self.fire)
+
+    def set_exception(self, exc: BaseException) -> None:
+        self.set_result(None)  # that the connection has ended is seen without it
 
 
 def end(assembler: Any, waiter: Any) -> None:
@@ -182,7 +206,7 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
     if not (
         (kind is str or kind is bytes or kind is bytearray)
         and protocol._state is OPEN
-        and getattr(self, SENDING) is None
+        and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
         and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
         and not protocol.debug
         and not (masked and secrets.token_bytes is not frames.TOKEN_BYTES)
