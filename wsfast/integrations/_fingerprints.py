@@ -115,6 +115,77 @@ KNOWN: dict[str, dict[str, str]] = {
         "9de167c34aad16f8203dc99baca358a2": "1.2.0",
         "9f20975b9a40c721c7fc3cf39293cdbd": "1.3.0-1.3.2",
     },
+    "wsproto.connection:Connection.state": {
+        "60d24c66cb4eee01fc7a065cee791a59": "1.2.0-1.3.2",
+    },
+    "wsproto.connection:ConnectionState": {
+        "7d1a09c1ab5bfc7afa50017871cd42b8": "1.2.0-1.3.2",
+    },
+    "wsproto.events:BytesMessage": {
+        "d4e45bc3f5ec7f93b58d9a5a7dc183d5": "1.2.0",
+        "611f1e665610e7f62a87ee7997ed4606": "1.3.0-1.3.1",
+        "80753c27f8a95bde546912a2ae94edc3": "1.3.2",
+    },
+    "wsproto.events:CloseConnection": {
+        "0335b37e45913418d6d92a6800901289": "1.2.0",
+        "9accb43ac6b2f680af446c96b095f7c8": "1.3.0-1.3.2",
+    },
+    "wsproto.events:Message": {
+        "c902bb2d6ccd069899b85045e14e3ca3": "1.2.0-1.3.2",
+    },
+    "wsproto.events:Ping": {
+        "570868d4652f517c4f60c0acd99aae97": "1.2.0",
+        "28fbeb353c1b68f8efe0aae3359e5b0c": "1.3.0-1.3.2",
+    },
+    "wsproto.events:Pong": {
+        "215af73b13975596825cf7acf8c8a615": "1.2.0-1.3.2",
+    },
+    "wsproto.events:TextMessage": {
+        "9a93fedabfcf8b681aceb5c18e44276c": "1.2.0-1.3.1",
+        "88efbe6e1e33d69a57cc80777eb667e3": "1.3.2",
+    },
+    "wsproto.extensions:PerMessageDeflate": {
+        "730187038f1249e174e62e8e31c32e27": "1.2.0",
+        "b6b8243d5d8f74775592c0f926f2e32f": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:Buffer": {
+        "6f2f9674e911e167c8b0fee465acdce6": "1.2.0",
+        "0b35954463843e1a5adf5a989669403d": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:Frame": {
+        "e5186ddc635c2b0f25dadc8039637740": "1.2.0",
+        "11559898b4ecae8460dac34a340c9ba8": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:FrameDecoder": {
+        "26e96c3e402567fb7fc4be626aedbf6f": "1.2.0",
+        "42e49ae043ad01860d33c63e10a32e03": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:FrameProtocol": {
+        "c1a9935b31b8a8d83d95aedce061d037": "1.2.0",
+        "1362a66dfab195d758898ad6d2c1d4da": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:Header": {
+        "60df8ad2fff04a388e4a46a8097f47c7": "1.2.0",
+        "12d5b2f5f0059c0b13231a77e450dd9a": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:MessageDecoder": {
+        "f9880ffecdd15eaf8011d583a2b543db": "1.2.0",
+        "1e8bbb5186d6c6544b3a92cdfbc32a19": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:Opcode": {
+        "6cc3373d4ab78420dd4e45ee37af7070": "1.2.0-1.3.2",
+    },
+    "wsproto.frame_protocol:RsvBits": {
+        "492d7bc3b9dbadf53232fbe012cb93e5": "1.2.0-1.3.2",
+    },
+    "wsproto.frame_protocol:XorMaskerNull": {
+        "791ede5da76dbcaccf35a1d75967818e": "1.2.0",
+        "8ce6fb3cdad621dae6bd342fc25c7595": "1.3.0-1.3.2",
+    },
+    "wsproto.frame_protocol:XorMaskerSimple": {
+        "50d70fa6e0c43285bebd2f319cf9e610": "1.2.0",
+        "5e609a1a32326dae444ed3f52484a36e": "1.3.0-1.3.2",
+    },
     "wsproto.frame_protocol:XorMaskerSimple.process": {
         "ced1e11e28a49d34915109b8494523b6": "1.2.0",
         "9fa7761552147c2f8c39ad5fb650025e": "1.3.0-1.3.2",

@@ -178,8 +178,9 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
     """Frames are taken from ``data`` itself where none is unfinished: two copies less."""
     reader = self.reader
     parser: Any = self.parser
+    waits: Any = getattr(self, "_wsfast_parser", None)
     if (
-        getattr(self, "_wsfast_parser", None) is not parser
+        waits is not parser
         or (type(data) is not bytes and type(data) is not bytearray)
         or reader.buffer
         or reader.eof
