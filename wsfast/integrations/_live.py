@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NOT_ASKED = "wsfast.install() was not called"
 TAKEN_BACK = "wsfast.uninstall() was called"
+OWN_SWITCH = "wsfast does not patch it, it has a switch of its own"
 
 
 class Settings:
@@ -42,6 +43,7 @@ class Live:
         self.driver_name = group.driver
         self.driver: Any = None
         self.placed: list[Placed] = []  # what we put there; others may have patched on top of it
+        self.originals: dict[str, Any] = {}  # what stood there when the driver was first placed
         self.done = False  # all of it is placed, tested and wanted
         self.refusal: Refusal | None = None
         self.note = ""
@@ -79,7 +81,7 @@ class LiveHost:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.why_off = NOT_ASKED  # empty while the host is wanted
+        self.why_off = NOT_ASKED if host.groups else OWN_SWITCH  # empty while the host is wanted
         self.refusal: Refusal | None = None  # of the host as such
         self.settings = Settings("host", False)
         self.quiet = False

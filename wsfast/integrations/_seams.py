@@ -115,13 +115,13 @@ def stranger(place: Place) -> str | None:
     """The module that put ``place.raw`` there, where that is not a module of the host."""
     package = place.target.partition(".")[0].partition(":")[0]
     thing = code_of(place.raw)
-    if isinstance(thing, FunctionType):
+    if type(thing) is FunctionType:  # not isinstance(): mocks and wrappers pretend to be one
         who = str(thing.__globals__.get("__name__", "?"))
-    elif isinstance(thing, (type, BuiltinFunctionType)):
+    elif isinstance(thing, type) or type(thing) is BuiltinFunctionType:
         who = str(thing.__module__)
-    else:  # an instance: a mock, or a wrapper that pretends to be what it wraps
+    else:
         who = type(thing).__module__
-    return None if who.partition(".")[0] == package else who
+    return None if who.partition(".")[0] in (package, "builtins") else who
 
 
 def code_of(raw: Any) -> Any:
@@ -131,7 +131,7 @@ def code_of(raw: Any) -> Any:
     elif isinstance(raw, property):
         raw = raw.fget
     while hasattr(raw, "__wrapped__"):
-        is_function = isinstance(raw, FunctionType)
+        is_function = type(raw) is FunctionType
         maker = raw.__globals__.get("__name__") if is_function else type(raw).__module__
         if maker not in ("contextlib", "functools"):
             break
@@ -151,15 +151,20 @@ def verify(seams: tuple[Seam, ...], known: Mapping[str, Mapping[str, str]]) -> N
             way = f"call wsfast.install() before {who} patches it, or do without one of the two"
             raise Refusal(f"{target} was patched by {who}", way)
         thing = code_of(place.raw)
-        if not isinstance(thing, (FunctionType, type)):
-            if target in replaced:
-                raise Refusal(f"{target} is not a Python function any more")
-            continue
+        if type(thing) is BuiltinFunctionType and target not in replaced:
+            continue  # compiled by the host: its version says what it does
+        if type(thing) is not FunctionType and not isinstance(thing, type):
+            raise Refusal(f"{target} is not a Python function any more")
         found = _source.digest(thing)
         if found is not None and found not in known.get(target, ()):
             moved.append(target)
     if moved:
         raise Refusal(f"the source of {', '.join(moved)} is not one that this wsfast knows")
+
+
+def originals(seams: tuple[Seam, ...]) -> dict[str, Any]:
+    """What stands at each target now."""
+    return {seam.target: Place(seam.target).raw for seam in seams}
 
 
 def swap(seams: tuple[Seam, ...]) -> list[Placed]:

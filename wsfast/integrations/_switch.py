@@ -14,7 +14,16 @@ from importlib import import_module
 from .. import codec
 from . import _env, _seams
 from ._finder import Finder
-from ._live import TAKEN_BACK, LiveHost, Settings, check_version, installed, is_imported, warning
+from ._live import (
+    OWN_SWITCH,
+    TAKEN_BACK,
+    LiveHost,
+    Settings,
+    check_version,
+    installed,
+    is_imported,
+    warning,
+)
 from ._seams import Refusal
 from ._status import HostRefused, HostStatus
 
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("wsfast")
 
 PURE = "the C extension is not there, and pure Python is not faster than the host itself"
-OWN_SWITCH = "wsfast does not patch it, it has a switch of its own"
 UNDER_WAY = "it is being imported right now: call wsfast.install() again once that is done"
 
 
@@ -70,7 +78,7 @@ class Switch:
     def uninstall(self, names: tuple[str, ...]) -> None:
         for life in self._named(names):
             with self._lock:
-                life.why_off = TAKEN_BACK
+                life.why_off = TAKEN_BACK if life.groups else OWN_SWITCH
                 life.refusal = None
                 life.put_back()
                 for live in life.groups:
@@ -128,7 +136,7 @@ class Switch:
             live.refusal = None
             live.note = ""
         if any(not who for live in life.groups for _, who in live.others()):
-            self._forget_drivers(life)
+            life.put_back()  # the host was imported anew
         for live in life.groups:
             if live.done:
                 self._again(live, settings)
@@ -141,12 +149,6 @@ class Switch:
         if host.groups and codec.backend() == "python" and not codec.environment():
             return PURE
         return ""
-
-    def _forget_drivers(self, life: LiveHost) -> None:
-        """The host was imported anew: the originals that the drivers took are of the old one."""
-        life.put_back()
-        for live in life.groups:
-            sys.modules.pop(live.driver_name, None)
 
     def _again(self, live: Live, settings: Settings) -> None:
         try:
@@ -185,7 +187,7 @@ class Switch:
             if live.trigger != inside and not self._await_import(live):
                 return
             check_version(life.host)
-            driver = self._load(live)
+            driver = self._load(life, live)
             with self._lock:
                 if live in life.pending():  # no other thread was quicker
                     self._place(life, live, driver)
@@ -204,11 +206,20 @@ class Switch:
             live.note = "" if is_imported(live.trigger) else UNDER_WAY  # by this very thread
         return not live.note
 
-    def _load(self, live: Live) -> Any:
+    def _load(self, life: LiveHost, live: Live) -> Any:
+        """The driver, imported anew where the host was: it keeps originals of the old one."""
         try:
-            return import_module(live.driver_name)
+            driver = import_module(live.driver_name)
+            now = _seams.originals(driver.SEAMS)
+            if live.originals and not live.placed and now != live.originals:
+                for later in life.groups[life.groups.index(live) :]:  # they may import this one
+                    sys.modules.pop(later.driver_name, None)
+                driver = import_module(live.driver_name)
+        except Refusal:
+            raise
         except Exception as exc:
             raise Refusal(f"its driver does not load ({_said(exc)})") from exc
+        return driver
 
     def _place(self, life: LiveHost, live: Live, driver: Any) -> None:
         if any(not before.done for before in life.groups[: life.groups.index(live)]):
@@ -217,10 +228,12 @@ class Switch:
         missing = tuple([seam for seam in driver.SEAMS if seam.target not in there])
         _seams.verify(missing, self._known)
         life.settings.tell(driver)
+        live.originals = _seams.originals(driver.SEAMS)
         hits = live.hits
         placed = _seams.swap(missing)
         try:
-            driver.selftest()
+            if placed:  # else all of it is still there, beneath what others have patched since
+                driver.selftest()
         except BaseException as exc:
             _seams.put_back(placed)
             if isinstance(exc, Exception):
