@@ -38,6 +38,12 @@ KNOWN: dict[str, dict[str, str]] = {
         "b15c5696428cdbbd0869c18728199a13": "15.0.1",
         "b628d3658c3c9e252a3d2a9730436d4f": "16.0-17.4",
     },
+    "websockets.asyncio.connection:broadcast": {
+        "47d6e676e0c21452a47eab3b740fc1af": "15.0.1",
+        "88bd0501bf2914f0176c7676813b2726": "16.0",
+        "54af8f2f664b6ece6fca8bb6f3cf202e": "16.1-16.1.1",
+        "5fe5e45b4d464eaa11c7919ff018fa5a": "17.0-17.4",
+    },
     "websockets.asyncio.messages:Assembler.get": {
         "6d071e392d6fd418d3edba1e5690649a": "15.0.1-16.1.1",
         "71f153459a3ddcd50cfbf35f6797f9d4": "17.0-17.2",
@@ -55,6 +61,12 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "websockets.asyncio.messages:SimpleQueue.put": {
         "c99449c840bba7ee0a17bc542a0888aa": "15.0.1-17.4",
+    },
+    "websockets.asyncio.server:broadcast": {
+        "47d6e676e0c21452a47eab3b740fc1af": "15.0.1",
+        "88bd0501bf2914f0176c7676813b2726": "16.0",
+        "54af8f2f664b6ece6fca8bb6f3cf202e": "16.1-16.1.1",
+        "5fe5e45b4d464eaa11c7919ff018fa5a": "17.0-17.4",
     },
     "websockets.frames:Frame.check": {
         "c18df5d9ade1cb6c6ed2492337c6c050": "15.0.1-17.4",

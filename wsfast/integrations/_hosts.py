@@ -95,6 +95,7 @@ HOSTS: Mapping[str, Host] = {
             _WEBSOCKETS,
             Group("websockets.protocol", f"{_HERE}._websockets"),
             Group("websockets.asyncio.connection", f"{_HERE}._websockets_asyncio"),
+            Group("websockets.asyncio.server", f"{_HERE}._websockets_broadcast"),
         ),
         Host("wsproto", "1.2", "1.4", "", Group("wsproto.connection", f"{_HERE}._wsproto")),
         Host("uvicorn", "0.36", None, _UVICORN),
