@@ -10,6 +10,14 @@ from wsfast import cli
 from wsfast.cli import _text, status
 
 
+@pytest.fixture(autouse=True)
+def probed(monkeypatch):
+    """No process is started for the rows of hosts; tests/hosts/install has the real ones."""
+    found = {"state": "active", "reason": "", "said": []}
+    monkeypatch.setattr(status, "_probed", lambda name: found)
+    return found
+
+
 def output(capsys, *argv):
     assert cli.main(argv) == 0
     return capsys.readouterr().out
@@ -68,10 +76,14 @@ def test_status_says_why_the_build_failed_and_trusts_no_text(capsys, monkeypatch
 
 
 def test_status_shows_the_variables_in_force(capsys, monkeypatch):
-    monkeypatch.setenv("WSFAST", "0")  # nothing reads it yet, so nothing may say it holds
     monkeypatch.setattr("wsfast.codec._wish", "python\n")
-    assert r"WSFAST_BACKEND=python\n" in output(capsys, "status")
-    assert "WSFAST=0" not in output(capsys, "status")
+    monkeypatch.setenv("WSFAST", "web\x1b")
+    monkeypatch.delenv("WSFAST_REPORT", raising=False)
+    out = output(capsys, "status")
+    assert r"environment  WSFAST_BACKEND=python\n WSFAST=web\x1b" in out
+    monkeypatch.delenv("WSFAST")
+    monkeypatch.setattr("wsfast.codec._wish", "")
+    assert "environment  no WSFAST variable is set" in output(capsys, "status")
 
 
 def test_status_without_extension_names_the_slow_path(capsys, monkeypatch):
@@ -102,6 +114,38 @@ def test_status_without_uvicorn(capsys, monkeypatch):
 
     monkeypatch.setattr(status.metadata, "version", missing)
     assert "uvicorn      not installed" in output(capsys, "status")
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({}, "would be accelerated, to switch wsfast on:"),
+        ({"reason": "x moved"}, "would be accelerated in part (x moved), to switch wsfast on:"),
+        (
+            {
+                "state": "refused",
+                "said": ["websockets 15 runs without wsfast: \x1b. What to do: y"],
+            },
+            r"would run without wsfast: \x1b. What to do: y",
+        ),
+        ({"state": "refused", "reason": "x"}, "would run without wsfast: x"),
+        ({"state": "off", "reason": "WSFAST=0 in the environment"}, "off: WSFAST=0 in the env"),
+        ({"error": "ImportError: no"}, "cannot be imported, so nothing is known of it (ImportErr"),
+    ],
+)
+def test_status_says_what_install_would_do(capsys, monkeypatch, probed, found, says):
+    monkeypatch.setattr(status.metadata, "version", lambda name: "15.0.1")
+    monkeypatch.setattr(wsfast, "backend", lambda: "c-scalar")
+    probed.update(found)
+    out = output(capsys, "status")
+    assert f"websockets   15.0.1: {says}" in out
+    assert ("import wsfast; wsfast.install()" in out) is says.endswith("on:")
+
+
+def test_status_says_that_a_library_would_be_slower(capsys, monkeypatch):
+    monkeypatch.setattr(status.metadata, "version", lambda name: "15.0.1")
+    monkeypatch.setattr(wsfast, "backend", lambda: "python")
+    assert "would go through wsfast's pure Python, to switch" in output(capsys, "status")
 
 
 @pytest.mark.parametrize(

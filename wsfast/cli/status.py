@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
+import subprocess
+import sys
 from importlib import import_module, metadata
 from typing import Any
 
@@ -11,10 +14,13 @@ from ._text import printable
 
 DESCRIPTION = """\
 Say which implementation of wsfast this Python runs, why it is not the C one where it is not, which
-WSFAST variables are in force, and how to switch wsfast on in the servers installed here. Run it
-with the Python, and in the environment, of your server.
+WSFAST variables are in force, and for each WebSocket library and server installed here whether
+wsfast.install() would accelerate it, why not, and how to switch wsfast on. Run it with the Python,
+and in the environment, of your server. What it tells of libraries it has tried in a process of its
+own: inside your program, wsfast.status() tells what is.
 """
 SLOW = "pure Python: the same behaviour, much slower"
+PROBE_TIMEOUT = 60.0  # seconds
 SWITCH = "wsfast.uvicorn:WebSocketProtocol"
 HOOK_SINCE = (0, 36)  # the first uvicorn whose --ws takes module:Class
 
@@ -33,7 +39,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; always 0, since every state it can print is one that works."""
-    rows = [*_package(), *_build(), *_surroundings(), *_uvicorn()]
+    rows = [*_package(), *_build(), *_surroundings(), *_hosts(), *_uvicorn()]
     width = max([len(name) for name, _ in rows])
     for name, text in rows:
         print(f"{name.ljust(width)}  {printable(text)}")
@@ -78,13 +84,74 @@ def _build() -> list[tuple[str, str]]:
 
 def _surroundings() -> list[tuple[str, str]]:
     from wsfast import codec
+    from wsfast.integrations import _env
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    variables = [f"{name}={value}" for name, value in codec.environment().items()]
+    found = {**codec.environment(), **_env.variables()}
+    variables = [f"{name}={value}" for name, value in found.items()]
     return [
         ("Python", f"{python}, {platform.platform()}"),
-        ("environment", " ".join(variables) or "WSFAST_BACKEND is not set"),
+        ("environment", " ".join(variables) or "no WSFAST variable is set"),
     ]
+
+
+def _hosts() -> list[tuple[str, str]]:
+    """What ``wsfast.install()`` would do here."""
+    from wsfast.integrations._hosts import HOSTS
+
+    rows = []
+    for host in HOSTS.values():
+        if not host.groups:  # it has a switch of its own
+            continue
+        try:
+            version = metadata.version(host.distribution)
+        except metadata.PackageNotFoundError:
+            rows.append((host.name, "not installed"))
+            continue
+        text, active = _told(_probed(host.name))
+        rows.append((host.name, f"{version}: {text}"))
+        if active:
+            rows.append(("", "  import wsfast; wsfast.install()    or    wsfast run CMD..."))
+            if host.supported_hook:
+                rows.append(("", f"  without a patch: {host.supported_hook}"))
+    return rows
+
+
+def _told(found: dict[str, Any]) -> tuple[str, bool]:
+    """In words, and whether wsfast would have a part in it."""
+    import wsfast
+
+    if "error" in found:
+        return f"cannot be imported, so nothing is known of it ({found['error']})", False
+    state = found["state"]
+    if state == "active":
+        part = f" in part ({found['reason']})" if found["reason"] else ""
+        how = (
+            "go through wsfast's pure Python" if wsfast.backend() == "python" else "be accelerated"
+        )
+        return f"would {how}{part}, to switch wsfast on:", True
+    if state == "refused":
+        _, _, text = " ".join(found["said"]).partition(" runs without wsfast: ")
+        return f"would run without wsfast: {text or found['reason']}", False
+    return f"off: {found['reason']}", False
+
+
+def _probed(name: str) -> dict[str, Any]:
+    """The answer of ``_probe`` in another process: importing a host here would not be undone."""
+    command = [sys.executable, "-P", "-m", "wsfast.cli._probe", name]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"it took longer than {PROBE_TIMEOUT:g} seconds"}
+    lines = (done.stdout.strip() or "{}").splitlines()
+    try:
+        found: dict[str, Any] = json.loads(lines[-1])
+    except ValueError:
+        found = {}
+    said = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()
+    return found if "state" in found or "error" in found else {"error": said[-1]}
 
 
 def _uvicorn() -> list[tuple[str, str]]:

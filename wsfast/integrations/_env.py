@@ -22,6 +22,12 @@ def chosen() -> frozenset[str] | None:
     return frozenset([name.strip().lower() for name in text.split(",") if name.strip()])
 
 
+def variables() -> dict[str, str]:
+    """The variables of this package that are set."""
+    names = ("WSFAST", "WSFAST_REPORT")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
 def report() -> str | None:
     """``WSFAST_REPORT``: the file that each process adds its line to when it ends."""
     return os.environ.get("WSFAST_REPORT") or None
