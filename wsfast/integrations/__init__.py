@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ..frames import _one_of
-from . import _env, _report
+from . import _env
 from ._fingerprints import KNOWN
 from ._hosts import HOSTS
 from ._status import HostRefused, HostStatus
@@ -54,6 +54,8 @@ def install(
         _one_of(name, value, allowed)
     path = _env.report()
     if path is not None:
+        from . import _report
+
         _report.arm(path, _SWITCH.status)
     return _SWITCH.install(names, policy, on_refusal, bool(cork))
 

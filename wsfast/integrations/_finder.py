@@ -33,7 +33,9 @@ class Finder:
         if names and self not in sys.meta_path:
             sys.meta_path.insert(0, self)
         elif not names and self in sys.meta_path:
-            sys.meta_path.remove(self)
+            others = list(sys.meta_path)
+            others.remove(self)
+            sys.meta_path = others  # another thread walks the old list, and must not skip one
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

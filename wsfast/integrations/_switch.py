@@ -6,7 +6,6 @@ that imports a host calls us while it holds the lock of that module.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from importlib import import_module
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from ._hosts import Host
     from ._live import Live
     from ._status import State
-
-logger = logging.getLogger("wsfast")
 
 PURE = "the C extension is not there, and pure Python is not faster than the host itself"
 UNDER_WAY = "it is being imported right now: call wsfast.install() again once that is done"
@@ -107,18 +104,14 @@ class Switch:
         if unknown:
             wrong, right = ", ".join(map(repr, unknown)), ", ".join(self._hosts)
             raise ValueError(f"unknown host {wrong}; wsfast knows {right}")
-        return [self._hosts[name] for name in names or self._hosts]
+        return [self._hosts[name] for name in dict.fromkeys(names or self._hosts)]
 
     def _check_environment(self) -> None:
         unknown = sorted((_env.chosen() or frozenset()) - self._hosts.keys())
         if unknown and self._said_of_environment != _env.wish():
             self._said_of_environment = _env.wish()
-            logger.warning(
-                "WSFAST=%s names hosts that wsfast does not know: %s; it knows %s",
-                _env.wish(),
-                ", ".join(unknown),
-                ", ".join(self._hosts),
-            )
+            wrong, right = ", ".join(unknown), ", ".join(self._hosts)
+            _warn(f"WSFAST={_env.wish()} names hosts unknown to wsfast: {wrong}; it knows {right}")
 
     def _want(self, life: LiveHost, by_name: bool, settings: Settings, quiet: bool) -> None:
         life.why_off = self._forbidden(life.host)
@@ -183,6 +176,8 @@ class Switch:
 
     def _apply(self, life: LiveHost, live: Live, inside: str = "") -> None:
         """Apply a group whose trigger is in ``sys.modules``; a failure is its refusal."""
+        if any(not before.done for before in life.groups[: life.groups.index(live)]):
+            return  # its turn comes with theirs
         try:
             if live.trigger != inside and not self._await_import(live):
                 return
@@ -222,8 +217,6 @@ class Switch:
         return driver
 
     def _place(self, life: LiveHost, live: Live, driver: Any) -> None:
-        if any(not before.done for before in life.groups[: life.groups.index(live)]):
-            return  # its turn comes with theirs
         there = {one.seam.target for one in live.placed}
         missing = tuple([seam for seam in driver.SEAMS if seam.target not in there])
         _seams.verify(missing, self._known)
@@ -255,7 +248,7 @@ class Switch:
         text = warning(life.host, refusal)
         if not life.quiet and life.said != text:
             life.said = text
-            logger.warning("%s", text)
+            _warn(text)
 
     # ---- telling --------------------------------------------------------------------------------
 
@@ -283,6 +276,12 @@ class Switch:
         except Refusal as exc:
             return "refused", str(exc)
         return "off" if reason and life.groups[0].done else "pending", reason
+
+
+def _warn(text: str) -> None:
+    import logging
+
+    logging.getLogger("wsfast").warning("%s", text)
 
 
 def _said(exc: BaseException) -> str:

@@ -305,7 +305,7 @@ def test_unknown_names_in_the_environment_are_told_once(calls, monkeypatch, warn
     calls.install()
     assert calls.status().state == "active"
     assert warnings() == [
-        "WSFAST=fakehost,tornado,flask names hosts that wsfast does not know: flask, tornado; "
+        "WSFAST=fakehost,tornado,flask names hosts unknown to wsfast: flask, tornado; "
         "it knows fakehost, fakehook"
     ]
 
