@@ -71,6 +71,9 @@ def frames(module: ModuleType, page: memoryview) -> None:
             for view in filled(page, message[:cut]):
                 module.parse_header(view)
                 module.scan(view, policy=STRICT_SERVER)
+                scanner = module.Scanner(STRICT_SERVER)
+                scanner.frame(view, 0, None)
+                scanner.messages(view, 0, None)
                 for cls in (module.FrameDecoder, module.MessageDecoder):
                     decoder = cls(Role.SERVER)
                     decoder.feed(view)
@@ -83,6 +86,7 @@ def encoders(module: ModuleType, page: memoryview) -> None:
         for view in filled(page, b"a" * length):
             encoder.binary(view)
             encoder.text(view)
+            module.Builder(masked=role is Role.CLIENT).build(0x82, view)
             if length <= 125:
                 encoder.ping(view)
     for view in filled(page, KEY):

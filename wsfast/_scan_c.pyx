@@ -23,7 +23,9 @@ cdef extern from "Python.h":
     /* PyUnicode_DATA() of what PyUnicode_New(n, 127) made, without asking what it is. */
     #define ASCII_DATA(text) ((void *)((PyASCIIObject *)(text) + 1))
 
-    /* object.__new__(cls) without a call through Python; `none` is an empty tuple. */
+    /* object.__new__(cls) without a call through Python, for a class that has no other; `none` is
+     * an empty tuple. */
+    #define WSF_PLAIN(cls) (((PyTypeObject *)(cls))->tp_new == PyBaseObject_Type.tp_new)
     #define WSF_NEW(cls, none) PyBaseObject_Type.tp_new((PyTypeObject *)(cls), none, NULL)
 
     /* A count that threads may share: it need not be in order, but must not lose. */
@@ -37,6 +39,7 @@ cdef extern from "Python.h":
     #endif
     """
     void *ASCII_DATA(object text) noexcept
+    bint WSF_PLAIN(object cls) noexcept
     object WSF_NEW(object cls, tuple none)
     void WSF_COUNT(uint64_t *counter) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
@@ -278,14 +281,14 @@ def instance(cls, names, values, /):
     """An instance of ``cls`` with these attributes, made without its ``__init__``.
 
     For a host's frozen dataclasses, whose ``__init__`` costs more than decoding a frame. ``cls``
-    must keep its attributes in a ``__dict__``; its ``__setattr__`` is not asked.
+    must have no ``__new__`` of its own; its ``__setattr__`` is not asked.
     """
     cdef tuple keys = names, given = values
     cdef Py_ssize_t i
     if len(keys) != len(given):
         raise ValueError("names and values must be as many")
-    if not isinstance(cls, type):
-        raise TypeError(f"cls must be a type, not {type(cls).__name__}")
+    if not isinstance(cls, type) or not WSF_PLAIN(cls):
+        raise TypeError("cls must be a class without a __new__ of its own")
     made = WSF_NEW(cls, NONE)
     for i in range(len(keys)):
         PyObject_GenericSetAttr(made, keys[i], given[i])

@@ -15,7 +15,7 @@ from .frames import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import SupportsIndex, TypeVar
+    from typing import NoReturn, SupportsIndex, TypeVar
 
     from typing_extensions import Buffer
 
@@ -65,6 +65,9 @@ class Scanner:
         self._mutable = mutable
         self._opcodes = opcodes
         self.frames = 0
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Scanner cannot be pickled")
 
     def frame(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
@@ -144,6 +147,9 @@ class Builder:
         self._mutable = mutable
         self.frames = 0
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Builder cannot be pickled")
+
     def build(self, head: SupportsIndex, payload: str | Buffer, /) -> bytes | bytearray:
         """The frame whose first byte is ``head``, masked with a fresh key where a client's.
 
@@ -164,12 +170,12 @@ def instance(cls: type[T], names: tuple[str, ...], values: tuple[object, ...], /
     """An instance of ``cls`` with these attributes, made without its ``__init__``.
 
     For a host's frozen dataclasses, whose ``__init__`` costs more than decoding a frame. ``cls``
-    must keep its attributes in a ``__dict__``; its ``__setattr__`` is not asked.
+    must have no ``__new__`` of its own; its ``__setattr__`` is not asked.
     """
     if len(names) != len(values):
         raise ValueError("names and values must be as many")
-    if not isinstance(cls, type):
-        raise TypeError(f"cls must be a type, not {type(cls).__name__}")
+    if not isinstance(cls, type) or cls.__new__ is not object.__new__:
+        raise TypeError("cls must be a class without a __new__ of its own")
     made = object.__new__(cls)
     for name, value in zip(names, values):
         object.__setattr__(made, name, value)

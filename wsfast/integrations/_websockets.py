@@ -212,9 +212,9 @@ def serialize(self: Any, *, mask: bool, extensions: Sequence[Extension] | None =
     self.check()
     for extension in extensions or ():
         self = extension.encode(self)
-    head = self.opcode + (0x80 if self.fin else 0)
+    head = self.opcode | (0x80 if self.fin else 0)
     if self.rsv1 or self.rsv2 or self.rsv3:
-        head += (0x40 if self.rsv1 else 0) + (0x20 if self.rsv2 else 0) + (0x10 if self.rsv3 else 0)
+        head |= (0x40 if self.rsv1 else 0) | (0x20 if self.rsv2 else 0) | (0x10 if self.rsv3 else 0)
     return (MASKED if mask else PLAIN).build(head, self.data)
 
 

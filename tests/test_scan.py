@@ -1,0 +1,208 @@
+"""Frames without a state: what ``wsfast.integrations`` stands on, the same in C and in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsfast import STRICT_CLIENT, STRICT_SERVER, FrameDecoder, Limits, Role
+from wsfast.frames import Policy
+
+policies = st.builds(
+    Policy,
+    mask=st.sampled_from(["require", "require", "forbid", "any"]),
+    minimal_length=st.booleans(),
+    msb=st.sampled_from(["reject", "too_big", "accept"]),
+    rsv=st.sampled_from([0, 0, 4, 7]),
+    check=st.sampled_from(["header", "payload"]),
+)
+sizes = st.none() | st.integers(-1, 200) | st.sampled_from([1 << 63, 1 << 64])
+ANY = Policy(mask="any", rsv=7)
+
+
+# ---- C and Python -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Scanner", "Builder", "Whole", "instance"])
+def test_names_and_docstrings(agree: Any, name: str) -> None:
+    def described(module: ModuleType) -> object:
+        thing = getattr(module, name)
+        members = [member for member in dir(thing) if not member.startswith("_")]
+        return thing.__name__, inspect.getdoc(thing), members if isinstance(thing, type) else None
+
+    agree(described)
+
+
+@given(st.data(), policies, sizes, st.booleans())
+def test_frame(
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, mutable: bool
+) -> None:
+    buf = data.draw(streams.mutated(None))
+    pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
+    kind = data.draw(st.sampled_from([bytes, bytearray, memoryview]))
+
+    def run(module: ModuleType) -> object:
+        scanner = module.Scanner(policy, mutable=mutable)
+        return outcome(scanner.frame, kind(buf), pos, most), scanner.frames
+
+    agree(run)
+
+
+@given(st.data(), policies, sizes)
+def test_messages(
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int
+) -> None:
+    buf = data.draw(streams.mutated(None))
+    pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
+
+    def run(module: ModuleType) -> object:
+        scanner = module.Scanner(policy, opcodes=("T", "B"))
+
+        def shown() -> object:
+            found, end = scanner.messages(buf, pos, most)
+            return [(one.opcode, one.payload, one.data, one.fin) for one in found], end
+
+        return outcome(shown), scanner.frames
+
+    agree(run)
+
+
+@given(st.integers(-1, 256), st.binary(max_size=300) | st.text(max_size=200), st.booleans())
+def test_build(agree: Any, outcome: Any, head: int, payload: Any, mutable: bool) -> None:
+    agree(
+        lambda module: outcome(module.Builder(masked=False, mutable=mutable).build, head, payload)
+    )
+
+
+@pytest.mark.parametrize("wrong", [1, None, "\ud800", memoryview(b"abcd").cast("I"), [1]])
+def test_build_refuses(agree: Any, outcome: Any, wrong: Any) -> None:
+    kind, _ = agree(lambda module: outcome(module.Builder(masked=True).build, 0x81, wrong))
+    assert kind == "raised"
+
+
+# ---- what they do -------------------------------------------------------------------------------
+
+
+@given(st.data(), st.none() | st.integers(0, 130))
+def test_frame_after_frame_is_a_scan(
+    backend: ModuleType, streams: Any, data: Any, most: int | None
+) -> None:
+    buf = data.draw(streams.mutated())
+    scanner, at, found = backend.Scanner(STRICT_SERVER), 0, None
+    taken = []
+    while at < len(buf) and isinstance(found := scanner.frame(buf, at, most), tuple):
+        head, payload, at = found
+        taken.append((head, payload))
+    frames, end, error = backend.scan(buf, policy=STRICT_SERVER, max_frame=most)
+    assert [(f.fin << 7 | f.rsv << 4 | f.opcode, f.payload) for f in frames] == taken
+    assert (end, scanner.frames) == (at, len(taken))
+    assert (error.name if error else None) == (found if isinstance(found, str) else None)
+
+
+def test_faults_are_named_and_nothing_is_consumed(backend: ModuleType) -> None:
+    scanner = backend.Scanner(Policy(mask="require", check="payload"))
+    for wire, name in [
+        (b"\x83", "invalid_opcode"),
+        (b"\xc1", "reserved_bits"),
+        (b"\x09", "control_fragmented"),  # at the header, whatever the policy says
+        (b"\x89\xfe", "control_too_long"),
+        (b"\x81\x00", "mask_required"),
+        (b"\x81\xfe\x00\x7d", "length_not_minimal"),
+        (b"\x81\x8b", "frame_too_big"),
+    ]:
+        assert scanner.frame(wire, 0, 10) == name
+        assert scanner.messages(wire, 0, 10) == ([], 0)
+    assert scanner.frame(b"\x80\x80\0\0\0\0", 0, -1) == "frame_too_big"
+    assert scanner.frames == 0
+
+
+def test_messages_stop_before_what_is_no_whole_message(backend: ModuleType, streams: Any) -> None:
+    text, binary = streams.frame(1, "é".encode()), streams.frame(2, b"\xff")
+    scanner = backend.Scanner(STRICT_CLIENT)
+    for other in (
+        streams.frame(9),
+        streams.frame(8),
+        streams.frame(1, fin=False),
+        streams.frame(0),
+        streams.frame(1, b"\xff"),
+        streams.frame(1, b"\xc3"),
+        streams.frame(1, b"abc")[:-1],
+        streams.frame(2, b"12345678901"),
+        b"",
+    ):
+        found, end = scanner.messages(text + binary + other + text, 0, 10)
+        assert [one.payload for one in found][:2] == ["é", b"\xff"]
+        assert end == len(text + binary) or not other
+
+
+def test_whole_has_the_shape_of_a_frame(backend: ModuleType) -> None:
+    whole = backend.Whole("opcode", "é")
+    assert (whole.opcode, whole.payload, whole.data, whole.fin) == (
+        "opcode",
+        "é",
+        b"\xc3\xa9",
+        True,
+    )
+    assert backend.Whole(2, b"\xff").data == b"\xff"
+
+
+def test_a_client_masks_with_fresh_keys(backend: ModuleType) -> None:
+    builder = backend.Builder(masked=True)
+    built = [builder.build(0x82, b"\0" * 9) for _ in range(64)]
+    assert len({frame[2:6] for frame in built}) > 60
+    decoder = FrameDecoder(Role.SERVER, limits=Limits())
+    assert [frame.payload for frame in decoder.feed(b"".join(built))] == [b"\0" * 9] * 64
+    assert builder.frames == 64
+
+
+def test_mutable(backend: ModuleType) -> None:
+    built = backend.Builder(masked=False, mutable=True).build(0x82, b"a")
+    assert (type(built), built) == (bytearray, b"\x82\x01a")
+    _, payload, _ = backend.Scanner(ANY, mutable=True).frame(built, 0, None)
+    assert (type(payload), payload) == (bytearray, b"a")
+
+
+@pytest.mark.parametrize("name", ["Scanner", "Builder"])
+def test_they_are_not_pickled(backend: ModuleType, name: str) -> None:
+    made = backend.Scanner(ANY) if name == "Scanner" else backend.Builder(masked=True)
+    with pytest.raises(TypeError, match=f"{name} cannot be pickled"):
+        pickle.dumps(made)
+
+
+# ---- instance -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    data: str
+    last: bool = True
+
+    def __post_init__(self) -> None:
+        raise AssertionError("__init__ was called")
+
+
+def test_instance_sets_what_is_frozen(backend: ModuleType) -> None:
+    made = backend.instance(Event, ("data", "last"), ("a", False))
+    assert type(made) is Event
+    assert vars(made) == {"data": "a", "last": False}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (Event, ("data",), ()),
+        ("Event", ("data",), ("a",)),
+        (int, ("data",), (1,)),
+        (Event, (1,), ("a",)),
+    ],
+)
+def test_instance_refuses(agree: Any, outcome: Any, arguments: Any) -> None:
+    kind, _ = agree(lambda module: outcome(module.instance, *arguments))
+    assert kind == "raised"
