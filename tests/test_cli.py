@@ -31,7 +31,9 @@ def test_wrong_usage_exits_with_2(argv, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["status", "--help"], ["bench", "--help"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], *[[name, "--help"] for name in ("status", "bench", "run")]]
+)
 def test_help_shows_examples(argv, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(argv)

@@ -55,7 +55,8 @@ SECRETS: dict[str, tuple[str, list[Path], set[str]]] = {
     "the environment": (
         r"\benviron\b|getenv",
         [ROOT / "setup.py", *PYTHON, *TESTS],
-        {"setup.py", "codec.py", "_env.py", "conftest.py", "mutants.py", "test_layout.py"},
+        {"setup.py", "codec.py", "_env.py", "run.py", "sitecustomize.py"}
+        | {"conftest.py", "mutants.py", "test_layout.py"},
     ),
     "randomness": (
         r"\burandom\b|\bsecrets\b|import random|\brandbytes\b",

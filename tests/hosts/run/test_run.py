@@ -1,0 +1,314 @@
+"""``wsfast run``: what it refuses, what it warns of, what the command sees of it (nothing)."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import venv
+from pathlib import Path
+
+import pytest
+
+import wsfast
+from wsfast.cli import run
+
+PYTHON = sys.executable
+PLACE = str(Path(wsfast.__file__).parents[1])
+# Stands in for the wsfast of the command's Python, in front of the real one on PYTHONPATH.
+FAKE = """\
+import os
+from collections import namedtuple
+__version__ = os.environ.get("FAKE_VERSION", {version!r})
+def backend():
+    return os.environ.get("FAKE_BACKEND", "c-fake")
+def status():
+    absent = os.environ.get("FAKE_ABSENT", "").split(",")
+    host = namedtuple("Host", "name state")
+    return [host(n, "absent" if n in absent else "off") for n in ("websockets", "wsproto")]
+def install(**settings):
+    if "FAKE_ERROR" in os.environ:
+        raise ValueError(os.environ["FAKE_ERROR"])
+    print(sorted(settings.items()), flush=True)
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> str:
+    """A folder with a wsfast that says what it is told to."""
+    package = tmp_path / "fake" / "wsfast"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(FAKE.format(version=wsfast.__version__))
+    return str(package.parent)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of a virtual environment without wsfast, in a folder with a space."""
+    folder = tmp_path_factory.mktemp("foreign") / "an environment"
+    venv.create(folder, symlinks=True)
+    return str(folder / "bin" / "python")
+
+
+def script(folder: Path, text: str) -> str:
+    file = folder / "command"
+    file.write_text(text)
+    file.chmod(0o755)
+    return f"./{file.name}"
+
+
+def failed(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """What it said, on one line of standard error, before it gave up."""
+    assert (done.returncode, done.stdout) == (status, ""), done
+    *usage, line = done.stderr.splitlines()
+    assert all(text.startswith("usage: wsfast run ") for text in usage)
+    assert line.startswith("wsfast run: ")
+    return line
+
+
+# ---- what it refuses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["", "--", "-m", "-- -m", "--cork --only websockets"])
+def test_no_command(words, ran):
+    assert "which command?" in failed(ran(*words.split()), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--only websockets,autobahn x", "unknown host 'autobahn'; known: websockets,wsproto"),
+        ("--only uvicorn x", "uvicorn --ws wsfast.uvicorn:WebSocketProtocol"),
+        ("--policy lax x", "invalid choice"),
+    ],
+)
+def test_wrong_options(words, says, ran):
+    assert says in failed(ran(*words.split()), 2)
+
+
+def test_no_such_command(ran, tmp_path):
+    line = failed(ran("no\x1bsuch", "--help"), 3)
+    assert r"no\x1bsuch: no such command" in line
+    assert f"{PYTHON} -m pip install" in line
+    assert "missing.py: no such file" in failed(ran("missing.py"), 3)
+    (tmp_path / "plain").write_text("")
+    assert "no such command" in failed(ran("./plain"), 3)
+
+
+def test_command_that_does_not_start(ran, tmp_path):
+    line = failed(ran(script(tmp_path, "no first line")), 3)
+    assert "Exec format error" in line
+    line = failed(ran(script(tmp_path, "#!/no/such/python3\n")), 3)
+    assert "does not start" in line and "/no/such/python3" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "letter"),
+    [("-I", "I"), ("-bE", "E"), ("-u -S", "S"), ("-W error -I", "I"), ("-Xdev -sE", "E")],
+)
+def test_python_that_ignores_us(options, letter, ran, tmp_path):
+    line = failed(ran(PYTHON, *options.split(), "-c", "pass"), 2)
+    assert f"leave -{letter} out" in line
+    for start in (f"#!{PYTHON} {options}\n", f"#!/usr/bin/env -S python3 {options}\n"):
+        assert f"leave -{letter} out" in failed(ran(script(tmp_path, start)), 2)
+
+
+def test_options_of_the_program_are_its_own(ran, tmp_path):
+    (tmp_path / "shown.py").write_text("import sys; print(sys.argv[1:])")
+    for words in (
+        [PYTHON, "-c", "import sys; print(sys.argv[1:])"],
+        [PYTHON, "-Wignore", "-mshown"],
+        ["shown.py"],
+        ["-m", "shown"],
+        ["--cork", "--", "-m", "shown"],
+    ):
+        done = ran(*words, "-I", "--only", "-m", "--", "--help")
+        assert done.stdout == "['-I', '--only', '-m', '--', '--help']\n", done
+
+
+# ---- another Python, another wsfast -------------------------------------------------------------
+
+
+def test_python_without_wsfast(foreign, ran, tmp_path):
+    shell = f"#!/bin/sh\n'''exec' \"{foreign}\" \"$0\" \"$@\"\n' '''\n"  # as pip writes it
+    for words in ([foreign, "-c", "pass"], [script(tmp_path, shell)]):
+        line = failed(ran(*words, PYTHONPATH=None), 3)
+        assert "No module named 'wsfast'" in line
+        assert f"Install it there: {foreign} -m pip install wsfast" in line
+
+
+def test_python_without_wsfast_behind_a_shell(foreign, ran, tmp_path):
+    text = f"#!/bin/sh\n'{foreign}' -c 'print(1)'\n"
+    done = ran(script(tmp_path, text), PYTHONPATH=None)
+    assert done.stdout == "1\n"
+    assert done.stderr == (
+        f"wsfast run: not active in {foreign}: ModuleNotFoundError: No module named 'wsfast'\n"
+    )
+
+
+def test_python_without_wsfast_in_a_child(foreign, ran):
+    code = f"import subprocess; subprocess.run([{foreign!r}, '-c', 'print(1)'])"
+    # Without PYTHONPATH, so this Python must have wsfast by itself: a script of its own puts it in.
+    done = ran(PYTHON, "-c", code, PYTHONPATH=None, PYTHONHOME=None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_another_version(fake, ran):
+    done = ran("-m", "this", FAKE_VERSION="9.9", PYTHONPATH=fake)
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"wsfast run: {PYTHON} has wsfast 9.9, not {wsfast.__version__}; that one will run\n"
+    )
+
+
+def test_no_extension(fake, ran):
+    done = ran("-m", "this", FAKE_BACKEND="python", PYTHONPATH=fake, WSFAST_BACKEND=None)
+    assert done.stderr.startswith("wsfast run: no C extension, so nothing is accelerated")
+    done = ran("-m", "this", FAKE_BACKEND="python", PYTHONPATH=fake, WSFAST_BACKEND="python")
+    assert done.stderr == ""
+
+
+def test_absent_hosts(fake, ran):
+    done = ran("-m", "this", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets", PYTHONPATH=fake)
+    assert "has neither websockets nor wsproto, so nothing is accelerated" in done.stderr
+    done = ran("--only", "websockets,wsproto", "x.py", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
+    assert "no such file" in failed(done, 3)
+    line = ["--only", "websockets,wsproto", "-m", "this"]
+    done = ran(*line, FAKE_ABSENT="wsproto", PYTHONPATH=fake)
+    assert f"{PYTHON} has no wsproto" in failed(done, 3)
+
+
+# ---- what the command sees ----------------------------------------------------------------------
+
+
+def test_settings_arrive(fake, ran):
+    said = ran("-m", "this", PYTHONPATH=fake).stdout.splitlines()[0]
+    assert said == "[('cork', False), ('policy', 'host')]"
+    said = ran("--cork", "--policy", "strict", "-m", "this", PYTHONPATH=fake).stdout.splitlines()[0]
+    assert said == "[('cork', True), ('policy', 'strict')]"
+
+
+def test_only(ran):
+    code = "import os; print(os.environ.get('WSFAST'))"
+    assert ran("--only", "websockets, WSPROTO", PYTHON, "-c", code).stdout == "websockets,wsproto\n"
+    assert ran(PYTHON, "-c", code, WSFAST="wsproto").stdout == "wsproto\n"
+    assert ran(PYTHON, "-c", code).stdout == "None\n"
+
+
+def test_kill_switch(ran, plain):
+    shown = [PYTHON, "-c", "import os, sys; print(sorted(os.environ), 'wsfast' in sys.modules)"]
+    assert ran("--only", "wsproto", *shown, WSFAST="0").stdout == plain(*shown, WSFAST="0").stdout
+    assert ran(PYTHON, "-I", "-c", "print(1)", WSFAST=" 0 ").stdout == "1\n"
+
+
+def test_nothing_is_said(ran):
+    done = ran("-m", "websockets", "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_is_the_same_process(ran):
+    done = ran(PYTHON, "-c", "import os; print(os.getppid())")
+    assert done.stdout == f"{os.getpid()}\n"
+
+
+def test_exit_status(ran):
+    assert ran(PYTHON, "-c", "raise SystemExit(7)").returncode == 7
+    assert ran("sh", "-c", "kill -TERM $$").returncode == -signal.SIGTERM
+    assert ran("sh", "-c", "kill -PIPE $$").returncode == -signal.SIGPIPE  # Python ignores it
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals(number, serving):
+    handlers = f"signal.signal({int(number)}, lambda number, frame: os._exit(40 + number))"
+    running = serving(PYTHON, "-c", f"import os, signal; {handlers}; print('up'); signal.pause()")
+    running.wait_for("up")
+    assert running.stop(number) == 40 + number
+
+
+def test_standard_input(ran):
+    assert ran(PYTHON, "-c", "print(input()[::-1])", input="abc\n").stdout == "cba\n"
+
+
+def test_terminal(command_line, surroundings):
+    leader, follower = pty.openpty()
+    code = "import os; print([os.isatty(n) for n in range(3)])"
+    with open(leader, "rb", buffering=0) as screen:
+        subprocess.run(
+            [*command_line, PYTHON, "-c", code],
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            timeout=60,
+            check=True,
+            env=surroundings({}),
+        )
+        os.close(follower)
+        assert screen.read(100) == b"[True, True, True]\r\n"
+
+
+def test_beside_this_python(ran):
+    assert "uvicorn" in ran("uvicorn", "--version", PATH="/nowhere").stdout
+
+
+def test_help(ran):
+    for words in (["--help"], ["-h"]):
+        done = ran(*words)
+        assert done.returncode == 0
+        assert "examples:\n  wsfast run uvicorn app:app" in done.stdout
+
+
+def test_windows_waits_for_the_command():
+    """There exec would return to the shell at once."""
+    environment = {**os.environ, "STATUS": "7"}
+    code = "import os; raise SystemExit(int(os.environ['STATUS']))"
+    assert run._watch([PYTHON, "-c", code], environment) == 7
+
+
+# ---- the path -----------------------------------------------------------------------------------
+
+PATHS = "import json, os, sys; print(json.dumps([os.environ.get('PYTHONPATH'), sys.path]))"
+
+
+@pytest.mark.parametrize("rest", [None, "", "{0}", "{0}:", ":{0}", "::{0}", "{0}/a b:/nowhere"])
+def test_path(rest, ran, plain, tmp_path):
+    """It begins with the bootstrap, which is gone from sys.path; the rest is as it was."""
+    before = rest and rest.format(PLACE)
+    (tmp_path / "shown.py").write_text(PATHS)
+    variable, path = json.loads(ran("shown.py", PYTHONPATH=before).stdout)
+    assert variable == (f"{run.BOOTSTRAP}:{before}" if before else run.BOOTSTRAP)
+    assert path == json.loads(plain(PYTHON, "shown.py", PYTHONPATH=before).stdout)[1]
+
+
+def test_path_when_nested(ran, command_line, tmp_path):
+    (tmp_path / "shown.py").write_text(PATHS)
+    variable, path = json.loads(ran(*command_line, "shown.py").stdout)
+    assert variable == f"{run.BOOTSTRAP}:{PLACE}"
+    assert run.BOOTSTRAP not in path
+
+
+@pytest.mark.parametrize("before", [None, "", "/a b::/c"])
+def test_not_propagated(before, ran, plain, tmp_path):
+    (tmp_path / "shown.py").write_text(PATHS)
+    code = """
+        import os, subprocess, sys
+        print("wsfast" in sys.modules, [n for n in os.environ if n.startswith("WSFAST_RUN")])
+        sys.stdout.flush()
+        subprocess.run([sys.executable, "shown.py"])
+    """
+    (tmp_path / "parent.py").write_text(textwrap.dedent(code))
+    done = ran("--no-propagate", "parent.py", PYTHONPATH=before)
+    first, child = done.stdout.splitlines()
+    assert first == "True []"
+    alone = plain(PYTHON, "shown.py", PYTHONPATH=before or None).stdout
+    assert json.loads(child) == json.loads(alone)
+
+
+def test_safe_path(ran):
+    code = "import sys; print('wsfast' in sys.modules, sys.flags.safe_path)"
+    assert ran(PYTHON, "-c", code, PYTHONSAFEPATH="1").stdout == "True True\n"

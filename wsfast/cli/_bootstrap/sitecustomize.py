@@ -1,0 +1,43 @@
+"""Runs first in every Python that ``wsfast run`` starts, and in those that these start.
+
+Old syntax: a Python 2.7 or 3.6 among them shall not notice. The sitecustomize that would have run
+without this one, the next on the path, runs from here; what it raises, and the ImportError where
+there is none, goes on to site.py as ever.
+"""
+
+import os
+import sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+itself = sys.modules.pop(__name__)  # kept: Python 2 would empty it while it runs
+sys.path[:] = [entry for entry in sys.path if entry != here]
+wishes = os.environ.get("WSFAST_RUN", "").split(",")
+is_first = "first" in wishes
+if is_first:  # of those started, so the one that speaks where wsfast is missing
+    wishes.remove("first")
+    os.environ["WSFAST_RUN"] = ",".join(wishes)
+if "alone" in wishes:
+    path = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry != here]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    if not path:
+        del os.environ["PYTHONPATH"]
+    del os.environ["WSFAST_RUN"]
+
+try:
+    import sitecustomize  # type: ignore  # noqa: F401
+finally:
+    if os.environ.get("WSFAST", "").strip() != "0":
+        try:
+            if sys.version_info < (3, 11):
+                raise ImportError("it needs Python 3.11 or newer")
+            import wsfast
+
+            wsfast.install(policy="strict" if "strict" in wishes else "host", cork="cork" in wishes)
+        except Exception as exc:
+            # A Python without wsfast that a server happens to start is none of its operator's
+            # business; anything else is.
+            if is_first or not isinstance(exc, ImportError):
+                sys.stderr.write(
+                    "wsfast run: not active in %s: %s: %s\n"
+                    % (sys.executable, type(exc).__name__, exc)
+                )
