@@ -26,6 +26,7 @@ def arm(path: str, status: Callable[[], list[HostStatus]]) -> None:
 
     They do at a normal exit, at ``os._exit`` (children that multiprocessing forks end so), and at
     SIGTERM where nothing else handles that: uvicorn restores its handler and raises it again.
+    For that ``os._exit`` and ``signal.signal`` are replaced, in no other case.
     """
     global _armed
     if _armed:
@@ -72,13 +73,21 @@ def _before_exit(write: Callable[[], None]) -> None:
 
 
 def _before_sigterm(write: Callable[[], None]) -> None:
+    """Also where the default is set again later: uvicorn does in the workers of gunicorn."""
+    set_handler = signal.signal
+
     def handle(number: int, frame: object) -> None:
         write()
-        signal.signal(number, signal.SIG_DFL)
+        set_handler(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
+    def set_ours(number: int, handler: Any, /) -> Any:
+        is_default = number == signal.SIGTERM and handler is signal.SIG_DFL
+        return set_handler(number, handle if is_default else handler)
+
+    signal.signal = set_ours  # type: ignore[assignment]
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, handle)
+            set_handler(signal.SIGTERM, handle)
     except ValueError:
         pass  # not in the main thread
