@@ -211,7 +211,7 @@ def masked(streams: Any, *texts: bytes) -> bytes:
     return b"".join(streams.frame(1, text, key=b"\1\2\3\4") for text in texts)
 
 
-@pytest.mark.parametrize(("kind", "at_once"), zip(SERVERS, (True, False, True)))
+@pytest.mark.parametrize(("kind", "at_once"), list(zip(SERVERS, (True, False, True))))
 def test_direct_wakes_before_data_received_returns(streams: Any, kind: type, at_once: bool) -> None:
     async def main() -> None:
         connection, transport = opened(kind)
@@ -312,5 +312,5 @@ def test_a_protocol_of_the_users_own_is_left_alone(streams: Any) -> None:
 
 def test_wake_is_one_of_two() -> None:
     driver.PLAIN.build(0x81, "")  # nothing is received here
-    with pytest.raises(ValueError, match="wake must be .direct. or .future., not 'late'"):
+    with pytest.raises(ValueError, match=r"wake must be .direct. or .future., not 'late'"):
         type("Late", (wsfast.websockets.asyncio.ServerConnection,), {"wake": "late"})
