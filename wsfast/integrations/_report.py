@@ -81,9 +81,9 @@ def _before_sigterm(write: Callable[[], None]) -> None:
         set_handler(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    def set_ours(number: int, handler: Any, /) -> Any:
-        is_default = number == signal.SIGTERM and handler is signal.SIG_DFL
-        return set_handler(number, handle if is_default else handler)
+    def set_ours(signalnum: int, handler: Any) -> Any:
+        is_default = signalnum == signal.SIGTERM and handler is signal.SIG_DFL
+        return set_handler(signalnum, handle if is_default else handler)
 
     signal.signal = set_ours  # type: ignore[assignment]
     try:
