@@ -85,7 +85,7 @@ def _before_sigterm(write: Callable[[], None]) -> None:
         is_default = signalnum == signal.SIGTERM and handler is signal.SIG_DFL
         return set_handler(signalnum, handle if is_default else handler)
 
-    signal.signal = set_ours  # type: ignore[assignment]
+    signal.signal = set_ours
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             set_handler(signal.SIGTERM, handle)
