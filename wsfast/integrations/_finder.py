@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from importlib import _bootstrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,3 +87,14 @@ class Finder:
             loader.exec_module = exec_module
         except AttributeError:
             self._give_up(name)
+
+
+def await_import(name: str) -> None:
+    """Wait for the thread that is importing the module, if there is one, as its import would.
+
+    Nothing public does this without importing the module where no thread is; should importlib lose
+    what does, such an import is left as it is, unnoticed.
+    """
+    wait = getattr(_bootstrap, "_lock_unlock_module", None)
+    if wait is not None:
+        wait(name)

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from .. import codec
 from . import _env, _seams
-from ._finder import Finder
+from ._finder import Finder, await_import
 from ._live import (
     OWN_SWITCH,
     TAKEN_BACK,
@@ -62,8 +62,11 @@ class Switch:
         self._wait()
         for life in lives:
             for live in life.pending():
-                if sys.modules.get(live.trigger) is not None:
+                await_import(live.trigger)  # one that began before the finder was there
+                if is_imported(live.trigger):
                     self._apply(life, live)
+                elif sys.modules.get(live.trigger) is not None:  # by this very thread
+                    live.note = UNDER_WAY
             life.quiet = on_refusal == "ignore"  # what is imported later cannot raise
         self._wait()
         found = [self._status(life) for life in lives]
@@ -164,7 +167,7 @@ class Switch:
             if any(live.trigger == name for live in life.pending()):
                 for live in life.pending():
                     if live.trigger == name or is_imported(live.trigger):
-                        self._apply(life, live, inside=name)
+                        self._apply(life, live)
         self._wait()
 
     def _unwatchable(self, name: str) -> None:
@@ -174,13 +177,11 @@ class Switch:
                     why = f"{name} has a loader that cannot be watched"
                     self._refuse(life, live, Refusal(why, "import it before wsfast.install()"))
 
-    def _apply(self, life: LiveHost, live: Live, inside: str = "") -> None:
-        """Apply a group whose trigger is in ``sys.modules``; a failure is its refusal."""
+    def _apply(self, life: LiveHost, live: Live) -> None:
+        """Apply a group whose trigger is imported; a failure is its refusal."""
         if any(not before.done for before in life.groups[: life.groups.index(live)]):
             return  # its turn comes with theirs
         try:
-            if live.trigger != inside and not self._await_import(live):
-                return
             check_version(life.host)
             driver = self._load(life, live)
             with self._lock:
@@ -190,16 +191,6 @@ class Switch:
             self._refuse(life, live, exc)
         except Exception as exc:
             self._refuse(life, live, Refusal(f"its driver failed ({_said(exc)})"))
-
-    def _await_import(self, live: Live) -> bool:
-        """Wait for the thread that is importing the trigger; False where there is nothing yet."""
-        if not is_imported(live.trigger):
-            try:
-                import_module(live.trigger)
-            except Exception:  # that import failed, and so does this one; the next one may not
-                return False
-            live.note = "" if is_imported(live.trigger) else UNDER_WAY  # by this very thread
-        return not live.note
 
     def _load(self, life: LiveHost, live: Live) -> Any:
         """The driver, imported anew where the host was: it keeps originals of the old one."""
