@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 import threading
+import time
 import zipfile
 from contextlib import contextmanager
 from importlib import import_module, reload, resources
@@ -186,6 +187,37 @@ def test_install_while_the_host_is_being_imported(fake, calls):
         del sys.modules["gates"], sys.modules["fakegate"]
     assert parsed() == OURS
     assert calls.status().reason == ""
+
+
+def test_install_after_the_finders_were_asked_and_before_the_module_is_there(fake, calls):
+    begun, go = threading.Event(), threading.Event()
+
+    class Slow(importlib.machinery.SourceFileLoader):
+        def create_module(self, spec):
+            begun.set()
+            assert go.wait(10)
+
+    class Finds:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name != "fakehost.protocol":
+                return None
+            file = fake.root / "fakehost/protocol.py"
+            return importlib.util.spec_from_file_location(name, file, loader=Slow(name, str(file)))
+
+    with first(Finds):
+        importing = threading.Thread(target=import_module, args=("fakehost.protocol",))
+        importing.start()
+        assert begun.wait(10)
+        installing = threading.Thread(target=calls.install)
+        installing.start()
+        while not finders():
+            time.sleep(0.001)
+        go.set()
+        importing.join(10)
+        installing.join(10)
+    assert not importing.is_alive() and not installing.is_alive()
+    assert parsed() == OURS
 
 
 def test_install_from_within_the_import_of_the_host(fake, calls):

@@ -1,0 +1,107 @@
+"""The libraries that are installed: patched, and put back to the last attribute."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from wsfast.integrations._hosts import HOSTS
+
+CODE = """
+import importlib, json, sys
+from types import FunctionType, ModuleType
+
+import wsfast
+from wsfast.integrations._hosts import HOSTS
+
+name = sys.argv[1]
+
+
+def everything():
+    found = {}
+    for module in list(sys.modules.values()):
+        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] != name:
+            continue
+        for key, value in vars(module).items():
+            found[module.__name__, key] = value
+            if isinstance(value, type) and value.__module__.partition(".")[0] == name:
+                for attribute, raw in vars(value).items():
+                    found[value.__module__, value.__qualname__, attribute] = raw
+    return found
+
+
+def differences(before):
+    after = everything()
+    keys = {*before, *after}
+    return sorted(":".join(k) for k in keys if before.get(k, k) is not after.get(k, k))
+
+
+for group in HOSTS[name].groups:
+    importlib.import_module(group.trigger)
+before = everything()
+names = ("state", "reason", "seams", "hits")
+told = []
+for action in (wsfast.install, wsfast.uninstall, wsfast.install, wsfast.uninstall):
+    action(name)
+    (found,) = [one for one in wsfast.status() if one.name == name]
+    told.append({**{n: getattr(found, n) for n in names}, "moved": differences(before)})
+print(json.dumps(told))
+"""
+PATCHED = [name for name, host in HOSTS.items() if host.groups]
+
+
+@pytest.mark.parametrize("backend", ["python", "c"])
+@pytest.mark.parametrize("name", PATCHED)
+def test_installed_twice_and_put_back(run_python, c_backends, name, backend):
+    pytest.importorskip(name)
+    if backend == "c" and not c_backends:
+        pytest.skip("the C extension is not there")
+    done = run_python("-c", CODE, name, WSFAST_BACKEND=backend, WSFAST=None, WSFAST_REPORT=None)
+    assert done.stderr == ""
+    on, off, on_again, off_again = json.loads(done.stdout)
+    assert (on["state"], on["reason"], on["hits"]) == ("active", "", 0)
+    assert on["moved"] == on_again["moved"] != []
+    assert len(on["moved"]) == len(on["seams"]), "replaced, but not by a seam"
+    assert (off["state"], off["seams"], off["moved"]) == ("off", [], [])
+    assert (off_again["state"], off_again["moved"]) == ("off", [])
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_late(run_python, name):
+    pytest.importorskip(name)
+    code = "import importlib, sys, wsfast; wsfast.install()\n"
+    triggers = [group.trigger for group in HOSTS[name].groups]
+    assert importlib.util.find_spec(triggers[0])
+    code += "".join([f"importlib.import_module({trigger!r})\n" for trigger in triggers])
+    code += "print(wsfast.is_active(sys.argv[1]), [s.reason for s in wsfast.status()][:2])\n"
+    code += "from wsfast.integrations._finder import Finder\n"
+    code += "print([f.__class__.__name__ for f in sys.meta_path].count('Finder'))"
+    done = run_python("-c", code, name, WSFAST_BACKEND="python", WSFAST=name, WSFAST_REPORT=None)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0].startswith("True ")
+    assert done.stdout.splitlines()[1] == "0"
+
+
+def test_a_sub_interpreter_has_a_switch_of_its_own(run_python):
+    code = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+import sys, wsfast
+failure = interpreters.run_string(interpreters.create(), f'''
+import sys
+sys.path[:] = {sys.path}
+import wsfast
+print([one.state for one in wsfast.install() if one.state != "absent"])
+wsfast.uninstall()
+''')
+print(failure, {one.state for one in wsfast.status()} <= {"off", "absent"})
+"""
+    done = run_python("-c", code, WSFAST_BACKEND="python", WSFAST=None, WSFAST_REPORT=None)
+    assert done.stderr == ""
+    states, end = done.stdout.splitlines()
+    assert set(json.loads(states.replace("'", '"'))) <= {"pending", "off"}
+    assert end == "None True"
