@@ -1,4 +1,4 @@
-"""In the place of the three tests of uvicorn's that ``uvicorn_suite.py`` leaves out.
+"""In the place of the three tests of uvicorn's that ``suites.toml`` leaves out.
 
 They assert uvicorn's own classes, or a pause after one message; these assert the same behaviour.
 """
