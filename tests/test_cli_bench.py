@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from bench_document import check_schema, document_of
 
 import wsfast
 from wsfast import cli
@@ -72,15 +73,16 @@ def test_what_is_not_installed_exits_with_3_and_says_what(argv, module, capsys, 
 
 def test_optional_parts_are_left_out_where_they_are_not_installed(monkeypatch):
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
-    assert plan.choose_loops(None) == ("asyncio",)
-    assert plan.choose_apps(None) == ("raw",)
+    assert plan.choose_loops("echo", None) == ("asyncio",)
+    assert plan.choose_apps("echo", None) == ("raw",)
 
 
 def test_the_realistic_row_comes_first_and_has_no_floor():
-    groups = plan.groups(plan.LOOPS, plan.APPS, plan.SERVERS)
+    servers = plan.KINDS["echo"].servers
+    groups = plan.groups("echo", plan.LOOPS, plan.APPS, servers)
     assert [group.app for group in groups] == ["starlette"] * 2 + ["raw"] * 12
     assert groups[0].servers == ("uvicorn", "uvicorn+wsfast")
-    assert groups[2].servers == plan.SERVERS
+    assert groups[2].servers == servers
 
 
 # ---- statistics ------------------------------------------------------------------------------
@@ -196,37 +198,12 @@ def test_raw_lanes_expect_what_they_send():
 # ---- the whole, small ------------------------------------------------------------------------
 
 
-def check_schema(document):
-    assert document["schema"] == "wsfast-bench/1"
-    assert document["kind"] == "echo"
-    assert document["generator"] in ("c", "python")
-    assert document["wsfast"] == wsfast.__version__
-    assert document["backend"] == wsfast.backend()
-    assert document["started"].endswith("Z")
-    assert set(document["machine"]) == {"cpu", "cores", "os", "python"}
-    settings = document["settings"]
-    assert settings["http"] == "h11"
-    assert settings["deflate"] is settings["tls"] is False
-    known = {server["id"] for server in document["servers"]}
-    for cell in document["cells"]:
-        assert cell["server"] in known
-        assert cell["loop"] in settings["loops"]
-        assert cell["app"] in settings["apps"]
-        assert cell["verified"] is True
-        assert len(cell["cpu_us"]) == len(cell["msgs_per_s"]) >= stats.FEWEST
-        assert min(cell["cpu_us"]) > 0
-        assert cell["syscalls_per_msg"] is None or cell["syscalls_per_msg"] > 0
-    for ratio in document["ratios"]:
-        assert {ratio["of"], ratio["to"]} <= known
-        assert ratio["low"] <= ratio["median"] <= ratio["high"]
-
-
 def test_a_small_run_writes_json_alone_to_stdout(capsys):
     argv = ["bench", "--seconds", "0.2", "--only", "raw-tcp", "--loop", "asyncio", "--json", "-"]
     assert cli.main(argv) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
-    check_schema(document)
+    check_schema(document, "echo")
     assert document["servers"] == [{"id": "raw-tcp"}]
     assert len(document["cells"]) == 6
     assert document["ratios"] == []
@@ -240,9 +217,11 @@ def test_a_small_run_of_the_json_application(capsys, tmp_path):
     argv = ["bench", "echo", "--seconds", "0.2", "--app", "starlette", "--loop", "asyncio"]
     assert cli.main([*argv, "--json", str(path)]) == 0
     document = json.loads(path.read_text(encoding="utf-8"))
-    check_schema(document)
+    check_schema(document, "echo")
     assert [server["id"] for server in document["servers"]] == ["uvicorn", "uvicorn+wsfast"]
-    assert [(ratio["of"], ratio["to"]) for ratio in document["ratios"]] == [plan.PAIRS[0]]
+    assert [(ratio["of"], ratio["to"]) for ratio in document["ratios"]] == [
+        ("uvicorn+wsfast", "uvicorn")
+    ]
     assert capsys.readouterr().out.splitlines()[1].startswith("starlette, JSON, 200 B, ×1")
 
 
@@ -264,7 +243,7 @@ def test_wrong_replies_end_the_run(capsys, monkeypatch):
 def test_without_strace_there_are_no_system_calls(monkeypatch):
     made, _ = session([])
     monkeypatch.setattr(syscalls.shutil, "which", lambda name: None)
-    assert bench._system_calls(made) == {}
+    assert bench._system_calls(made, made.groups) == {}
 
 
 def test_where_strace_may_not_attach_there_are_no_system_calls(monkeypatch):
@@ -274,7 +253,7 @@ def test_where_strace_may_not_attach_there_are_no_system_calls(monkeypatch):
     made, _ = session([])
     monkeypatch.setattr(syscalls, "available", lambda: True)
     monkeypatch.setattr(syscalls, "per_message", refused)
-    assert bench._system_calls(made) == {}
+    assert bench._system_calls(made, made.groups) == {}
 
 
 @pytest.mark.skipif(not syscalls.available(), reason="strace is missing")
@@ -286,8 +265,8 @@ def test_an_strace_that_cannot_attach_is_an_error():
 def test_cpu_time_can_be_asked_of_the_server_itself():
     key = ("raw-tcp", "asyncio", "raw")
     with launch.servers([key]) as servers:
-        before = servers[key]._ask_cpu_ns()
-        assert 0 < before < servers[key]._ask_cpu_ns()
+        before = servers[key]._ask("cpu")
+        assert 0 < before < servers[key]._ask("cpu")
 
 
 def listens(port):
@@ -332,23 +311,7 @@ def test_servers_do_not_outlive_the_command(number):
 
 
 def document(low, median, high):
-    shared = {"loop": "asyncio", "app": "raw", "size": 32, "in_flight": 1}
-    cell = {**shared, "cpu_us": [10.0], "msgs_per_s": [50000], "syscalls_per_msg": None}
-    names = ("uvicorn", "uvicorn+wsfast")
-    return {
-        "started": "2026-01-02T03:04:05Z",
-        "wsfast": "0.1.0",
-        "backend": "python",
-        "generator": "python",
-        "seconds": 60.0,
-        "machine": {"cpu": "C\x1b[31m", "cores": 2, "python": "3.11.7"},
-        "settings": {"connections": 8, "rounds": 7, "pinned": False, "slow_turns": 0},
-        "servers": [{"id": name} for name in names],
-        "cells": [{**cell, "server": name} for name in names],
-        "ratios": [
-            {**shared, "of": names[1], "to": names[0], "low": low, "median": median, "high": high}
-        ],
-    }
+    return document_of("echo", "uvicorn+wsfast", "uvicorn", low, median, high)
 
 
 def test_table_prints_losses_and_ties_as_such():

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 import time
 from importlib.util import find_spec
 
@@ -15,46 +16,53 @@ if TYPE_CHECKING:
 
     from .measure import Session
     from .plan import Group
-    from .result import Calls
+    from .result import Calls, Memory
 
 EXAMPLES = """\
 examples:
   wsfast bench                                about a minute, then a table
   wsfast bench --loop uvloop --app raw        one event loop, no framework
   wsfast bench --seconds 300 --json out.json  narrower intervals, and every figure as JSON
-  wsfast bench --only uvicorn,uvicorn+wsfast --json - | jq .ratios
+  wsfast bench hosts --plot hosts.png         every host that is installed, ten minutes
+  wsfast bench hosts --only websockets,websockets+wsfast --seconds 30 --json - | jq .ratios
+
+servers of echo:  {echo}
+servers of hosts: {hosts}
+{ways}
 
 Servers run as processes on 127.0.0.1 and end with the command. Exit status: 0 measured, 1 a server
-failed or answered wrongly, 2 wrong usage, 3 something that is needed is not installed.
+failed, answered wrongly or ran without the wsfast it should run with, 2 wrong usage, 3 something
+that is needed is not installed.
 """
 DESCRIPTION = """\
 Echo text messages through real servers over real sockets and compare the CPU time the server
-spends per message: a raw TCP echo (the floor), uvicorn as it comes, uvicorn with wsfast. Every
-reply is compared byte for byte.
+spends per message with wsfast and without, beside a raw TCP echo, the floor. Every reply is
+compared byte for byte. echo: uvicorn with wsfast's own class, raw and under Starlette. hosts:
+each library that wsfast accelerates, and a rival; also the memory of idle connections.
 """
-SECONDS = 60.0
 
 
 def add_parser(commands: Any) -> None:
     """Add ``bench`` to the subcommands of ``wsfast``."""
-    from .plan import APPS, LOOPS
+    from .contenders import LOOPS
+    from .plan import APPS, KINDS
 
     parser = commands.add_parser(
         "bench",
         help="measure servers with and without wsfast on this machine",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "kind", nargs="?", choices=["echo"], default="echo", help="what to measure (default: echo)"
+        "kind", nargs="?", choices=[*KINDS], default="echo", help="what to measure (default: echo)"
     )
+    times = ", ".join([f"{kind.seconds:g} for {name}" for name, kind in KINDS.items()])
     parser.add_argument(
         "--seconds",
         type=_seconds,
-        default=SECONDS,
         metavar="N",
-        help="time for measuring, without starting the servers (default: %(default)g)",
+        help=f"time for measuring, without starting the servers (default: {times})",
     )
     parser.add_argument(
         "--loop",
@@ -62,22 +70,26 @@ def add_parser(commands: Any) -> None:
         help="event loop (default: those that are installed)",
     )
     parser.add_argument(
-        "--only", type=_servers, metavar="IDS", help=f"servers, of {_known()} (default: all)"
+        "--only", type=_servers, metavar="IDS", help="servers, of those below (default: all)"
     )
     parser.add_argument(
         "--app",
         choices=sorted(APPS),
-        help="raw: bare ASGI echo; starlette: a JSON application (default: both)",
+        help="of echo; raw: bare ASGI echo; starlette: a JSON application (default: both)",
     )
     parser.add_argument("--json", metavar="FILE|-", help="write the result as JSON; - for stdout")
     parser.add_argument("--plot", metavar="FILE.png", help="draw a chart (needs matplotlib)")
     parser.set_defaults(run=run)
 
 
-def _known() -> str:
-    from .plan import SERVERS
+def _epilog() -> str:
+    from .contenders import WAYS
+    from .plan import KINDS
 
-    return ",".join(SERVERS)
+    lists = {name: ",".join(kind.servers) for name, kind in KINDS.items()}
+    lists["hosts"] = textwrap.fill(lists["hosts"], 80, break_long_words=False)
+    ways = "\n".join([f"  +{way}: {text}" for way, text in WAYS.items()])
+    return EXAMPLES.format(**lists, ways=ways)
 
 
 def _seconds(text: str) -> float:
@@ -91,18 +103,18 @@ def _seconds(text: str) -> float:
 
 
 def _servers(text: str) -> tuple[str, ...]:
-    from .plan import SERVERS
+    from .contenders import CONTENDERS
 
     wanted = text.split(",")
-    unknown = [name for name in wanted if name not in SERVERS]
+    unknown = [name for name in wanted if name not in CONTENDERS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown server {unknown[0]!r}; known: {_known()}")
-    return tuple([name for name in SERVERS if name in wanted])
+        known = ",".join(CONTENDERS)
+        raise argparse.ArgumentTypeError(f"unknown server {unknown[0]!r}; known: {known}")
+    return tuple([name for name in CONTENDERS if name in wanted])
 
 
 def run(args: argparse.Namespace) -> int:
     """The command; returns the exit status."""
-    from .._text import printable
     from .launch import ServerError
     from .measure import BenchError
     from .plan import Missing
@@ -112,22 +124,43 @@ def run(args: argparse.Namespace) -> int:
         if args.plot and not find_spec("matplotlib"):
             raise Missing("--plot needs matplotlib: pip install matplotlib")
     except Missing as exc:
-        print(f"wsfast bench: {printable(exc)}", file=sys.stderr)
-        return 3
-    fault = _unwritable(args.json, args.plot)
+        return _say(exc, 3)
+    fault = _unfit(args) or _unwritable(args.json, args.plot)
     if fault:
-        print(f"wsfast bench: {printable(fault)}", file=sys.stderr)
-        return 2
+        return _say(fault, 2)
     if not groups:
-        print("wsfast bench: nothing to measure: raw-tcp serves no application", file=sys.stderr)
-        return 2
+        return _say("nothing to measure: no server of these with that --app or --loop", 2)
     try:
-        document = echo(groups, args.seconds)
+        document = measured(args.kind, groups, args.seconds or _default_seconds(args.kind))
         _deliver(document, args)
     except (BenchError, ServerError, OSError) as exc:
-        print(f"wsfast bench: {printable(exc)}", file=sys.stderr)
-        return 1
+        return _say(exc, 1)
     return 0
+
+
+def _say(text: object, status: int) -> int:
+    from .._text import printable
+
+    print(f"wsfast bench: {printable(text)}", file=sys.stderr)
+    return status
+
+
+def _default_seconds(kind: str) -> float:
+    from .plan import KINDS
+
+    return KINDS[kind].seconds
+
+
+def _unfit(args: argparse.Namespace) -> str | None:
+    """Why these options do not go together."""
+    from .plan import KINDS
+
+    for name in args.only or ():
+        if name not in KINDS[args.kind].servers:
+            return f"{name} is not a server of {args.kind}: {','.join(KINDS[args.kind].servers)}"
+    if args.app and args.kind != "echo":
+        return f"--app is for echo; {args.kind} has one application, the echo"
+    return None
 
 
 def _unwritable(*files: str | None) -> str | None:
@@ -141,19 +174,21 @@ def _unwritable(*files: str | None) -> str | None:
 def _groups(args: argparse.Namespace) -> list[Group]:
     from . import plan
 
-    servers = args.only or plan.SERVERS
-    plan.check_servers(servers)
-    loops = plan.choose_loops(args.loop)
-    return plan.groups(loops, plan.choose_apps(args.app), servers)
+    servers, left_out = plan.choose_servers(args.kind, args.only)
+    for name, why in left_out.items():
+        _say(f"left out: {name}: {why}", 0)
+    loops = plan.choose_loops(args.kind, args.loop)
+    return plan.groups(args.kind, loops, plan.choose_apps(args.kind, args.app), servers)
 
 
-def echo(groups: list[Group], seconds: float) -> dict[str, Any]:
+def measured(kind: str, groups: list[Group], seconds: float) -> dict[str, Any]:
     """Start the servers, measure for about ``seconds``, end them; the JSON document."""
     from . import launch, result
     from .measure import Session, pinned
     from .progress import progress
 
     began, started = time.monotonic(), result.now()
+    memory = _memory(groups) if kind == "hosts" else {}
     keys = list(dict.fromkeys([group.key(name) for group in groups for name in group.servers]))
     with progress("measuring") as update, launch.servers(keys) as servers:
         update(0.0)
@@ -161,18 +196,36 @@ def echo(groups: list[Group], seconds: float) -> dict[str, Any]:
             session = Session(groups, servers, seconds, update)
             session.verify()
             session.measure()
-        calls = _system_calls(session)
+        hits = session.hits()
+        calls = _system_calls(session, _counted(kind, groups))
     took = time.monotonic() - began
-    return result.document(session, calls, started=started, seconds=took, pinned=is_pinned)
+    return result.document(
+        kind, session, hits, calls, memory, started=started, seconds=took, pinned=is_pinned
+    )
 
 
-def _system_calls(session: Session) -> Calls:
+def _memory(groups: list[Group]) -> Memory:
+    from . import memory
+    from .progress import progress
+
+    with progress("idle connections") as update:
+        return memory.measure(groups, update)
+
+
+def _counted(kind: str, groups: list[Group]) -> list[Group]:
+    """Whose system calls are counted: of the many hosts at one size, or it would take minutes."""
+    smallest = min([group.size for group in groups])
+    return [group for group in groups if kind == "echo" or group.size == smallest]
+
+
+def _system_calls(session: Session, groups: list[Group]) -> Calls:
+    """Where strace is there and may attach; else of none."""
     from . import syscalls
 
     calls: Calls = {}
     if not syscalls.available():
         return calls
-    for group in session.groups:
+    for group in groups:
         for name in group.servers:
             try:
                 calls[group, name] = syscalls.per_message(session, group, name)

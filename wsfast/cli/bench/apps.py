@@ -49,6 +49,21 @@ def starlette() -> Any:
     return Starlette(routes=[WebSocketRoute("/", chat)])
 
 
+_connections = 0  # that came with wsfast's extension
+
+
+def accelerated() -> int:
+    """Connections so far whose server was wsfast's own class."""
+    return _connections
+
+
 def load(name: str) -> Any:
     """The ASGI application called ``raw`` or ``starlette``."""
-    return {"raw": lambda: raw, "starlette": starlette}[name]()
+    app = {"raw": lambda: raw, "starlette": starlette}[name]()
+
+    async def counted(scope: Message, receive: Receive, send: Send) -> None:
+        global _connections
+        _connections += "wsfast" in scope.get("extensions", ())
+        await app(scope, receive, send)
+
+    return counted

@@ -12,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from typing import NamedTuple
 
+from .contenders import CONTENDERS
 from .load import run
 from .plan import CONNECTIONS
 from .stats import FEWEST
@@ -99,15 +101,18 @@ class Session:
         self.turns: dict[Group, list[Turn]] = {group: [] for group in groups}
         # Built once: masking megabytes before each batch would cost more than the batch.
         self.lanes = {(g, name): g.lanes(name) for g in groups for name in g.servers}
+        self.messages: Counter[Key] = Counter()  # answered by each server
         self.start = time.monotonic()
         batches = sum([len(group.servers) for group in groups])
         self.rounds, self.batch_seconds = schedule(seconds * MAIN_SHARE, batches)
 
     def verify(self) -> None:
-        """Nothing is timed before every server has answered every kind of message rightly."""
+        """Nothing is timed before every server has answered every kind of message rightly, and
+        by wsfast where it should."""
         for group in self.groups:
             for name in group.servers:
                 self.batch(group, name, messages=CONNECTIONS * group.in_flight * 2)
+        self.hits()
 
     def measure(self) -> None:
         """The rounds, then again what was slow, until the time is over."""
@@ -170,7 +175,18 @@ class Session:
             raise BenchError(f"{server}: {exc}; {server.last_words()}") from exc
         if mismatches:
             raise BenchError(f"{server}: {mismatches} of {done + warmup} replies are wrong")
+        self.messages[server.key] += done + warmup
         return done, took
+
+    def hits(self) -> dict[Key, int]:
+        """What wsfast did in each server that has it; BenchError where that is nothing."""
+        found = {}
+        for key, server in self.servers.items():
+            if CONTENDERS[key[0]].way:
+                found[key] = server.hits()
+                if not found[key]:
+                    raise BenchError(f"{server}: wsfast is on, but nothing went through it")
+        return found
 
     def reference(self) -> float:
         """The speed of an undisturbed core: the tenth percentile, as a minimum can be a fluke."""

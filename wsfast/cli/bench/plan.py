@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from .contenders import CONTENDERS, LOOPS, OWN_LOOPS
 from .load import JSON_SIZE, json_lanes, raw_lanes, text_lanes, upgrade
 
 TYPE_CHECKING = False
@@ -12,15 +13,39 @@ if TYPE_CHECKING:
     from .launch import Key
     from .load import Lane
 
-SERVERS = ("raw-tcp", "uvicorn", "uvicorn+wsfast")
-LOOPS = ("asyncio", "uvloop")
+FLOOR = "raw-tcp"
 APPS = ("starlette", "raw")  # the realistic one first, here and in the table
 SIZES = (32, 1024, 65536)
 IN_FLIGHT = (1, 16)
 CONNECTIONS = 8
 
-# (of, to): how many times cheaper `of` is than `to`.
-PAIRS = (("uvicorn+wsfast", "uvicorn"), ("uvicorn+wsfast", "raw-tcp"))
+
+class Kind(NamedTuple):
+    """``wsfast bench KIND``: its servers, in families that take turns, and its default time."""
+
+    families: tuple[tuple[str, ...], ...]
+    seconds: float
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """In the order of the table; the floor belongs to whichever family is there."""
+        return (FLOOR, *[name for family in self.families for name in family])
+
+
+def _hosts() -> tuple[tuple[str, ...], ...]:
+    """The contenders by host; the rival stands beside websockets, whose interface it has."""
+    families: dict[str, list[str]] = {}
+    for one in CONTENDERS.values():
+        host = one.plain.partition(".")[2] or one.plain
+        families.setdefault(host, []).append(one.id)
+    del families[FLOOR]
+    return tuple([tuple(family) for family in families.values()])
+
+
+KINDS = {
+    "echo": Kind((("uvicorn", "uvicorn+wsfast"),), 60.0),
+    "hosts": Kind(_hosts(), 480.0),
+}
 
 
 class Missing(Exception):
@@ -41,44 +66,61 @@ class Group(NamedTuple):
 
     def lanes(self, server: str) -> list[Lane]:
         """What its connections send and expect, with fresh masking keys."""
-        if server == "raw-tcp":
+        if server == FLOOR:
             return raw_lanes(CONNECTIONS, self.size)
         if self.app == "starlette":
             return json_lanes(CONNECTIONS)
         return text_lanes(CONNECTIONS, self.size)
 
     def handshake(self, server: str) -> tuple[bytes | None, bytes]:
-        return (None, b"") if server == "raw-tcp" else upgrade()
+        return (None, b"") if server == FLOOR else upgrade()
 
 
-def groups(loops: tuple[str, ...], apps: tuple[str, ...], servers: tuple[str, ...]) -> list[Group]:
+def groups(
+    kind: str, loops: tuple[str, ...], apps: tuple[str, ...], servers: tuple[str, ...]
+) -> list[Group]:
     """Every combination that exists, in the order of the table."""
     result = []
-    asgi = tuple([name for name in servers if name != "raw-tcp"])
+    asgi = tuple([name for name in servers if CONTENDERS[name].serve == "uvicorn"])
     if "starlette" in apps and asgi:
         result += [Group(loop, "starlette", JSON_SIZE, 1, asgi) for loop in loops]
     if "raw" in apps:
         result += [
-            Group(loop, "raw", size, in_flight, servers)
+            Group(loop, "raw", size, in_flight, family)
             for in_flight in IN_FLIGHT
             for size in SIZES
             for loop in loops
+            for family in _families(kind, loop, servers)
         ]
     return result
 
 
-def choose_loops(wish: str | None) -> tuple[str, ...]:
-    """The event loops to run on; without a wish, those that are installed."""
+def _families(kind: str, loop: str, servers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Those of the servers that run on this loop, the floor with the first of them."""
+    here = [name for name in servers if loop in CONTENDERS[name].loops]
+    families = [tuple([name for name in family if name in here]) for family in KINDS[kind].families]
+    families = [family for family in families if family]
+    if FLOOR in here:
+        families[:1] = [(FLOOR, *(families[0] if families else ()))]
+    return families
+
+
+def choose_loops(kind: str, wish: str | None) -> tuple[str, ...]:
+    """The event loops to run on; without a wish, those that are installed, and of ``hosts`` also
+    those that are a host's own."""
     if wish is None:
-        return LOOPS if find_spec("uvloop") else LOOPS[:1]
+        own = OWN_LOOPS if kind == "hosts" else ()
+        return (*(LOOPS if find_spec("uvloop") else LOOPS[:1]), *own)
     loops = LOOPS if wish == "both" else (wish,)
     if "uvloop" in loops:
         _require("uvloop")
     return loops
 
 
-def choose_apps(wish: str | None) -> tuple[str, ...]:
+def choose_apps(kind: str, wish: str | None) -> tuple[str, ...]:
     """The applications to serve; without a wish, those that are installed."""
+    if kind == "hosts":
+        return ("raw",)
     if wish is None:
         return APPS if find_spec("starlette") else ("raw",)
     if wish == "starlette":
@@ -86,12 +128,43 @@ def choose_apps(wish: str | None) -> tuple[str, ...]:
     return (wish,)
 
 
-def check_servers(servers: tuple[str, ...]) -> None:
-    """Missing when a server that was asked for cannot run here."""
-    if set(servers) - {"raw-tcp"}:
-        _require("uvicorn")
+def choose_servers(
+    kind: str, wish: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The servers to start, and why others of this kind are left out.
+
+    Missing when one that was asked for cannot run here, or, without a wish, when nothing can.
+    """
+    servers = wish or KINDS[kind].servers
+    left_out = {name: why for name in servers if (why := lacking(name))}
+    able = tuple([name for name in servers if name not in left_out])
+    if left_out and (wish or kind == "echo" or able == (FLOOR,)):
+        raise Missing("; ".join(dict.fromkeys(left_out.values())))
+    return able, left_out
+
+
+def lacking(name: str) -> str:
+    """Why this contender cannot run here; empty where it can."""
+    contender = CONTENDERS[name]
+    for module in contender.needs:
+        if not find_spec(module):
+            return _advice(module)
+    if contender.installs and not _installable():
+        return "the C extension is not there, and wsfast.install() needs it: see wsfast status"
+    return ""
+
+
+def _installable() -> bool:
+    """Whether ``wsfast.install()`` would do anything with this back end."""
+    from wsfast import codec
+
+    return codec.backend() != "python" or bool(codec.environment())
 
 
 def _require(module: str) -> None:
     if not find_spec(module):
-        raise Missing(f"{module} is not installed: pip install 'wsfast[bench]'")
+        raise Missing(_advice(module))
+
+
+def _advice(module: str) -> str:
+    return f"{module} is not installed: pip install 'wsfast[bench]'"

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
+from importlib import metadata
 from typing import Any
 
+from .contenders import CONTENDERS, PAIRS
 from .load import GENERATOR
 from .measure import SLOW
-from .plan import CONNECTIONS, PAIRS, SERVERS
+from .plan import CONNECTIONS
 from .stats import ratio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .launch import Key
     from .measure import Session
     from .plan import Group
 
     Calls = dict[tuple[Group, str], float]
+    Memory = dict[Key, list[tuple[int, int]]]  # connections, bytes
 
 
 def _cpu_name() -> str:
@@ -111,29 +115,68 @@ def _ratios(session: Session, group: Group) -> list[dict[str, object]]:
     return result
 
 
+def _version(module: str) -> str:
+    try:
+        return metadata.version(module)  # a distribution may be written with _ for -
+    except metadata.PackageNotFoundError:
+        return "?"
+
+
+def _servers(session: Session, hits: dict[Key, int]) -> list[dict[str, object]]:
+    """Those that took part; hits and messages are of all their processes."""
+    present = {key[0] for key in session.servers}
+    result = []
+    for name, contender in CONTENDERS.items():
+        if name not in present:
+            continue
+        entry: dict[str, object] = {"id": name}
+        if contender.needs:
+            entry["version"] = _version(contender.needs[0])
+        if len(contender.needs) > 1:
+            entry["codec"] = f"{contender.needs[-1]} {_version(contender.needs[-1])}"
+        if contender.way:
+            entry["hits"] = sum([n for key, n in hits.items() if key[0] == name])
+            entry["messages"] = sum([n for key, n in session.messages.items() if key[0] == name])
+        result.append(entry)
+    return result
+
+
+def _memory(key: Key, rounds: list[tuple[int, int]]) -> dict[str, object]:
+    """Resident memory (Pss) of an idle connection."""
+    return {
+        "server": key[0],
+        "loop": key[1],
+        "connections": rounds[0][0],
+        "kib_per_connection": [round(size / 1024 / count, 2) for count, size in rounds],
+    }
+
+
 def document(
-    session: Session, calls: Calls, *, started: str, seconds: float, pinned: bool
+    kind: str,
+    session: Session,
+    hits: dict[Key, int],
+    calls: Calls,
+    memory: Memory,
+    *,
+    started: str,
+    seconds: float,
+    pinned: bool,
 ) -> dict[str, Any]:
     """The whole run; every list is in the order of the table."""
     import wsfast
 
-    versions = {server.key[0]: server.version for server in session.servers.values()}
-    present = {name for group in session.groups for name in group.servers}
-    names = [name for name in SERVERS if name in present]
     return {
         "schema": "wsfast-bench/1",
         "wsfast": wsfast.__version__,
         "backend": wsfast.backend(),
         "generator": GENERATOR,
-        "kind": "echo",
+        "kind": kind,
         "started": started,
         "seconds": round(seconds, 1),
         "machine": machine(),
         "settings": _settings(session, pinned),
-        "servers": [
-            {"id": name, "version": versions[name]} if versions.get(name) else {"id": name}
-            for name in names
-        ],
+        "servers": _servers(session, hits),
         "cells": [_cell(session, g, name, calls) for g in session.groups for name in g.servers],
         "ratios": [entry for group in session.groups for entry in _ratios(session, group)],
+        "memory": [_memory(key, rounds) for key, rounds in memory.items()],
     }

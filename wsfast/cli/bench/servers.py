@@ -1,13 +1,13 @@
 """One server process of ``wsfast bench``: what runs in the child that ``launch`` starts.
 
 It listens on a free port of 127.0.0.1, prints one JSON line about itself, then obeys its standard
-input: ``cpu`` prints the CPU nanoseconds used so far, and end of file, which is also what a killed
-parent leaves behind, ends the process.
+input: ``cpu`` prints the CPU nanoseconds used so far, ``hits`` what wsfast did, and end of file,
+which is also what a killed parent leaves behind, ends the process.
 """
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
 import os
 import socket
@@ -16,71 +16,68 @@ import threading
 import time
 
 from . import apps
+from .contenders import CONTENDERS
+from .hosts import SERVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
-# What uvicorn runs as each contestant; every other option is the same for all of them.
-UVICORN_WS = {"uvicorn": "auto", "uvicorn+wsfast": "wsfast.uvicorn:WebSocketProtocol"}
+    from .contenders import Contender
 
 
-class RawEcho(asyncio.Protocol):
-    """The floor: what the event loop and the kernel cost with no protocol at all."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not checked by isinstance: uvloop's transports are not asyncio's.
-        self.write: Callable[[bytes], None] = transport.write  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self.write(data)
-
-
-async def serve_raw(listener: socket.socket) -> None:
-    server = await asyncio.get_running_loop().create_server(RawEcho, sock=listener)
-    await server.serve_forever()
-
-
-def run_coroutine(loop: str, main: Coroutine[Any, Any, None]) -> None:
-    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
-    if loop == "uvloop":
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main)
-
-
-def run_uvicorn(name: str, loop: str, app: str, listener: socket.socket) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        apps.load(app),
-        loop=loop,
-        http="h11",
-        ws=UVICORN_WS[name],
-        ws_per_message_deflate=False,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-    )
-    config.load()  # a class that cannot be imported must fail before we say we are ready
-    announce(listener, uvicorn.__version__)
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def announce(listener: socket.socket, version: str | None) -> None:
+def switch_on(contender: Contender) -> None:
+    """Call ``wsfast.install()`` the way this contender has it, before its host is imported."""
     import wsfast
 
-    ready = {"port": listener.getsockname()[1], "version": version, "backend": wsfast.backend()}
-    print(json.dumps(ready), flush=True)
+    if not contender.installs:
+        return
+    host = contender.needs[-1]
+    if contender.way == "frames":
+        _leave_connections_alone(host)
+    wsfast.install(host, cork=contender.way == "cork")
 
 
-def obey_stdin() -> None:
+def _leave_connections_alone(host: str) -> None:
+    """There is no public switch for less than everything: users have no reason to want it."""
+    from wsfast import integrations
+
+    del integrations._SWITCH._hosts[host].groups[1:]
+
+
+def check_switched_on(contender: Contender) -> None:
+    """Exit with a sentence where ``switch_on`` came to nothing."""
+    import wsfast
+
+    if not contender.installs:
+        return
+    for host in wsfast.status():
+        if host.name == contender.needs[-1] and (host.state != "active" or host.reason):
+            sys.exit(f"wsfast.install({host.name!r}): {host.state}: {host.reason}")
+
+
+def hits(contender: Contender) -> int:
+    """Proof that wsfast did the work: frames that went through it (way "class": connections)."""
+    if contender.way == "class":
+        return apps.accelerated()
+    if contender.way == "hook":
+        from wsfast.integrations import _websockets
+
+        return _websockets.hits()
+    import wsfast
+
+    return sum([host.hits for host in wsfast.status()])
+
+
+def announce(contender: Contender, port: int) -> None:
+    check_switched_on(contender)
+    print(json.dumps({"port": port}), flush=True)
+
+
+def obey_stdin(contender: Contender) -> None:
     for line in sys.stdin:
         if line.strip() == "cpu":
             print(time.process_time_ns(), flush=True)
+        elif line.strip() == "hits":
+            print(hits(contender), flush=True)
     os._exit(0)  # no clean shutdown: nothing here is worth waiting for
 
 
@@ -95,12 +92,11 @@ def allow_tracing() -> None:
 
 
 def main(name: str, loop: str, app: str) -> None:
-    """Serve ``app`` by the server ``name`` on ``loop`` until standard input ends."""
+    """Serve ``app`` by the contender ``name`` on ``loop`` until standard input ends."""
+    contender = CONTENDERS[name]
     allow_tracing()
-    threading.Thread(target=obey_stdin, daemon=True).start()
+    threading.Thread(target=obey_stdin, args=(contender,), daemon=True).start()
+    switch_on(contender)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    if name == "raw-tcp":
-        announce(listener, None)
-        run_coroutine(loop, serve_raw(listener))
-    else:
-        run_uvicorn(name, loop, app, listener)
+    ready = functools.partial(announce, contender, listener.getsockname()[1])
+    SERVE[contender.serve](contender, loop, app, listener, ready)

@@ -1,0 +1,107 @@
+"""``wsfast bench echo``: a row per load, a column per server."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from .contenders import CONTENDERS
+from .report import calls, cpu, number, ratio, size_of
+from .result import unique
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .report import Block, Json
+
+    Load = tuple[str, str, int, int]  # loop, app, size, in flight
+
+HOW = """\
+Server CPU per text message, median of the rounds; ratio: median of the rounds' ratios, with its
+95 % interval (order statistics); above 1 wsfast is cheaper. No compression, no TLS, HTTP by h11;
+every reply compared byte for byte. System calls: a separate pass under strace.
+In real applications the gain is smaller: their own code and their database cost the same with any
+WebSocket layer. The starlette rows come closest."""
+
+
+def load_of(entry: Json) -> Load:
+    return entry["loop"], entry["app"], entry["size"], entry["in_flight"]
+
+
+def _load_name(load: Load) -> str:
+    _, app, size, in_flight = load
+    label = "starlette, JSON" if app == "starlette" else "raw ASGI echo"
+    return f"{label}, {size_of(size)}, ×{in_flight}"
+
+
+class _Rows:
+    """The document, looked up by load."""
+
+    def __init__(self, document: Json) -> None:
+        self.servers = [server["id"] for server in document["servers"]]
+        self.cells = {(load_of(cell), cell["server"]): cell for cell in document["cells"]}
+        self.loads = list(dict.fromkeys([load for load, _ in self.cells]))
+        self.ratios = {
+            load_of(entry): entry
+            for entry in document["ratios"]
+            if entry["to"] == CONTENDERS[entry["of"]].plain
+        }
+
+    def each(self, load: Load, show: Callable[[Json], str]) -> str:
+        """One value per WebSocket server, or the raw echo's where it is alone."""
+        names = [name for name in self.servers if name != "raw-tcp"] or self.servers
+        found = [self.cells[load, name] for name in names if (load, name) in self.cells]
+        return " → ".join([show(cell) for cell in found])
+
+    def row(self, load: Load) -> list[str]:
+        return [
+            _load_name(load),
+            load[0],
+            *[
+                number(cpu(self.cells[load, name])) if (load, name) in self.cells else "–"
+                for name in self.servers
+            ],
+            ratio(self.ratios.get(load)),
+            self.each(load, _rate),
+            self.each(load, calls),
+        ]
+
+
+def _rate(cell: Json) -> str:
+    return f"{median(cell['msgs_per_s']) / 1000:.1f}k"
+
+
+def blocks(document: Json) -> list[Block]:
+    """One table, the realistic rows first."""
+    rows = _Rows(document)
+    servers = [f"{name} µs" for name in rows.servers]
+    head = ["load", "loop", *servers, "ratio [95 %]", "messages/s", "system calls"]
+    return [[head, *[rows.row(load) for load in rows.loads]]]
+
+
+def draw(pyplot: Any, document: Json) -> Any:
+    """Bars of server CPU per message, one panel per loop."""
+    rows = _Rows(document)
+    loops = unique([load[0] for load in rows.loads])
+    figure, panels = pyplot.subplots(len(loops), 1, figsize=(11, 4.2 * len(loops)), squeeze=False)
+    for panel, loop in zip(panels[:, 0], loops, strict=True):
+        _panel(panel, rows, [load for load in rows.loads if load[0] == loop])
+        panel.set_title(loop)
+    figure.suptitle("Server CPU per message")
+    figure.tight_layout()
+    return figure
+
+
+def _panel(panel: Any, rows: _Rows, loads: list[Load]) -> None:
+    width = 0.8 / len(rows.servers)
+    for place, name in enumerate(rows.servers):
+        xs = [x for x, load in enumerate(loads) if (load, name) in rows.cells]
+        heights = [cpu(rows.cells[loads[x], name]) for x in xs]
+        bars = panel.bar([x + place * width for x in xs], heights, width, label=name)
+        panel.bar_label(bars, [number(height) for height in heights], fontsize=7)
+    panel.set_xticks([x + 0.4 - width / 2 for x in range(len(loads))])
+    panel.set_xticklabels([_load_name(load) for load in loads], fontsize=7)
+    panel.set_yscale("log")  # 0.5 to 100 µs in one chart
+    panel.set_ylabel("µs per message")
+    panel.legend(fontsize=7, ncols=len(rows.servers), loc="lower right", bbox_to_anchor=(1, 1))
