@@ -102,6 +102,8 @@ class LiveHost:
         """Undo what is placed; what others have patched since stays, with us beneath."""
         for live in reversed(self.groups):
             live.done = False
+            if live.placed:
+                Settings("host", False).tell(live.driver)
             _seams.put_back(live.placed)
             live.placed = [one for one in live.placed if one.who()]
 

@@ -3,7 +3,8 @@
 A driver is a module made for one module of a host, imported only after that. It has
 
     SEAMS: tuple[Seam, …]       what it replaces; the originals are taken when it is imported
-    configure(*, policy, cork)  called before the swap, and again when the settings change
+    configure(*, policy, cork)  called before the swap, again when the settings change, and with
+                                policy="host", cork=False before what was swapped is put back
     selftest()                  called after the swap, < 5 ms; raises AssertionError with a
                                 sentence. It imports nothing (others may be importing the host: the
                                 lock of the switch is held), and uses no ``assert`` (python -O)

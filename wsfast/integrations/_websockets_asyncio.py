@@ -48,6 +48,8 @@ OWN: set[Any] = set()  # what ``own()`` has said yes to
 def configure(*, policy: str, cork: bool) -> None:
     """``cork``: one write for what is sent while received messages wait."""
     globals()["cork"] = cork
+    for connection in [] if cork else list(corked):
+        flush(connection)
 
 
 # ---- receiving ----------------------------------------------------------------------------------
@@ -281,11 +283,7 @@ def flush(self: Any) -> None:
         self.transport.write(b"".join(frames))
 
 
-def release() -> None:
-    """Nothing collected may be left behind by ``uninstall()``."""
-    for connection in list(corked):
-        flush(connection)
-
+# ---- the seams ----------------------------------------------------------------------------------
 
 _SOURCE = "websockets.asyncio.connection:Connection."
 _QUEUE = "websockets.asyncio.messages:"
