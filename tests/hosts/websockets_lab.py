@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -267,6 +268,8 @@ class Installed(Stage):
     once, and what it placed is remembered. ``install`` and ``uninstall`` do it again.
     """
 
+    DRIVER = "wsfast.integrations._websockets_asyncio"
+
     def __init__(self, cork: bool = False) -> None:
         super().__init__(self.swap)
         self.cork = cork
@@ -280,6 +283,8 @@ class Installed(Stage):
         self.methods = original, patched
 
     def swap(self, on: bool) -> None:
+        if on:  # what install() does too
+            sys.modules[self.DRIVER].configure(policy="host", cork=self.cork)
         for seam, owner, name in map(place, self.seams):
             setattr(owner, name, self.methods[on][seam])
 
@@ -311,8 +316,8 @@ def difference(original: Any, patched: Any, path: str = "") -> str:
         pairs: Iterable[tuple[Any, Any, Any]] = ()
         if isinstance(original, dict) and original.keys() == patched.keys():
             pairs = ((key, original[key], patched[key]) for key in original)
-        elif isinstance(original, (list, tuple)) and len(original) == len(patched):
-            pairs = ((i, a, b) for i, (a, b) in enumerate(zip(original, patched)))
+        elif isinstance(original, (list, tuple)):
+            pairs = ((i, a, b) for i, (a, b) in enumerate(zip_longest(original, patched)))
         for key, a, b in pairs:
             if a != b:
                 here = f"{path}[{key!r}]"
