@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import metadata
 
 from . import _seams
@@ -103,7 +104,8 @@ class LiveHost:
         for live in reversed(self.groups):
             live.done = False
             if live.placed:
-                Settings("host", False).tell(live.driver)
+                with suppress(Exception):  # a driver that declines is put back as well
+                    Settings("host", False).tell(live.driver)
             _seams.put_back(live.placed)
             live.placed = [one for one in live.placed if one.who()]
 
@@ -153,7 +155,7 @@ def is_imported(name: str) -> bool:
 def warning(host: Host, refusal: Refusal) -> str:
     """The one line in the log: who, what, and what to do."""
     ways = [refusal.advice] if refusal.advice else []
-    if host.supported_hook:
+    if host.supported_hook and refusal.hook:
         ways.append(f"the supported way needs no patch: {host.supported_hook}")
     version = installed(host) or "(no version)"
     return f"{host.name} {version} runs without wsfast: {refusal}. What to do: {'; '.join(ways)}"

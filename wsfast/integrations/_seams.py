@@ -24,14 +24,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Refusal(Exception):
-    """Why a host is left as it is, a clause that goes on after its name and version; what to do."""
+REPORT = "look for a newer wsfast, or report this line"
 
-    def __init__(
-        self, why: str, advice: str = "look for a newer wsfast, or report this line"
-    ) -> None:
+
+class Refusal(Exception):
+    """Why a host is left as it is, a clause that goes on after its name and version.
+
+    ``advice`` is what to do; ``hook``: the supported hook helps. It stands on the same inside of
+    the host, so it does not where that is unknown.
+    """
+
+    def __init__(self, why: str, advice: str = REPORT, hook: bool = False) -> None:
         super().__init__(why)
         self.advice = advice
+        self.hook = hook
 
 
 class Seam:
@@ -150,7 +156,7 @@ def verify(seams: tuple[Seam, ...], known: Mapping[str, Mapping[str, str]]) -> N
         who = stranger(place)
         if who is not None:
             way = f"call wsfast.install() before {who} patches it, or do without one of the two"
-            raise Refusal(f"{target} was patched by {who}", way)
+            raise Refusal(f"{target} was patched by {who}", way, hook=True)
         thing = code_of(place.raw)
         if type(thing) is BuiltinFunctionType and target not in replaced:
             continue  # compiled by the host: its version says what it does

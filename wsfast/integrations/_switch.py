@@ -125,7 +125,7 @@ class Switch:
         if not life.groups:
             life.why_off = OWN_SWITCH
             if by_name:
-                self._refuse(life, None, Refusal(OWN_SWITCH, ""))
+                self._refuse(life, None, Refusal(OWN_SWITCH, "", hook=True))
             return
         life.settings = settings
         for live in life.groups:
@@ -175,7 +175,9 @@ class Switch:
             for live in life.pending():
                 if live.trigger == name:
                     why = f"{name} has a loader that cannot be watched"
-                    self._refuse(life, live, Refusal(why, "import it before wsfast.install()"))
+                    self._refuse(
+                        life, live, Refusal(why, "import it before wsfast.install()", hook=True)
+                    )
 
     def _apply(self, life: LiveHost, live: Live) -> None:
         """Apply a group whose trigger is imported; a failure is its refusal."""

@@ -28,7 +28,7 @@ def refused(calls, warnings, advice=REPORT):
     (found,) = calls.install("fakehost")
     assert (found.state, found.seams) == ("refused", ())
     assert dict(vars(protocol.Protocol)) == before
-    text = f"fakehost 1.5 runs without wsfast: {found.reason}. What to do: {advice}; {HOOK}"
+    text = f"fakehost 1.5 runs without wsfast: {found.reason}. What to do: {advice}"
     assert warnings() == [text]
     calls.install("fakehost")
     assert warnings() == [text]
@@ -102,9 +102,7 @@ def test_version_not_supported(fake, calls, warnings, version, says, advice):
     assert host().Protocol().parse(1) == ["host", 1]
     assert "fakedriver" not in sys.modules
     shown = version or "(no version)"
-    assert warnings() == [
-        f"fakehost {shown} runs without wsfast: {says}. What to do: {advice}; {HOOK}"
-    ]
+    assert warnings() == [f"fakehost {shown} runs without wsfast: {says}. What to do: {advice}"]
 
 
 def test_version_not_supported_is_foretold_but_not_warned_of(fake, calls, warnings):
@@ -206,7 +204,7 @@ def mocking(original):
 @pytest.mark.parametrize("name", ["parse", "helper"])
 def test_patched_by_others(calls, warnings, monkeypatch, patch, who, name):
     monkeypatch.setattr(host().Protocol, name, patch(vars(host().Protocol)[name]))
-    advice = f"call wsfast.install() before {who} patches it, or do without one of the two"
+    advice = f"call wsfast.install() before {who} patches it, or do without one of the two; {HOOK}"
     says = f"fakehost.protocol:Protocol.{name} was patched by {who}"
     assert refused(calls, warnings, advice) == says
 
@@ -276,7 +274,9 @@ def test_interrupt_in_a_selftest_leaves_nothing_behind(fake, calls):
 
 
 def test_a_refused_host_is_looked_at_again(fake, calls, warnings, monkeypatch):
-    advice = f"call wsfast.install() before {__name__} patches it, or do without one of the two"
+    advice = (
+        f"call wsfast.install() before {__name__} patches it, or do without one of the two; {HOOK}"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(host().Protocol, "parse", plain(host().Protocol.parse))
         refused(calls, warnings, advice)
