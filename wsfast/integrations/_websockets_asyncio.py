@@ -41,7 +41,7 @@ CORK_LIMIT = 64 << 10  # bytes that are collected at most
 cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
 DIRECT: set[type] = set()  # classes whose recv() is woken without a turn of the loop
-corked: dict[Connection, list[bytes]] = {}  # frames that have not left yet
+corked: dict[Connection, bytearray] = {}  # frames that have not left yet
 OWN: set[Any] = set()  # what ``own()`` has said yes to
 
 
@@ -266,11 +266,10 @@ def collected(self: Any, frame: bytes) -> bool:
     if waiting is None:
         if self.paused or not self.recv_messages.frames.queue:
             return False
-        corked[self] = [frame]
+        corked[self] = waiting = bytearray()
         self.loop.call_soon(flush, self)
-        return True
-    waiting.append(frame)
-    if len(frame) * len(waiting) > CORK_LIMIT:
+    waiting += frame
+    if len(waiting) > CORK_LIMIT:
         flush(self)
     return True
 
@@ -278,9 +277,9 @@ def collected(self: Any, frame: bytes) -> bool:
 def flush(self: Any) -> None:
     """Write what was collected. Also at the end of this iteration of the loop, before anything
     else is written, and before waiting for a message."""
-    frames = corked.pop(self, None)
-    if frames is not None:
-        self.transport.write(b"".join(frames))
+    waiting = corked.pop(self, None)
+    if waiting is not None:
+        self.transport.write(waiting)
 
 
 # ---- the seams ----------------------------------------------------------------------------------
