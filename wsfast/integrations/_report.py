@@ -32,6 +32,7 @@ def arm(path: str, status: Callable[[], list[HostStatus]]) -> None:
     if _armed:
         return
     _armed = True
+    path = os.path.abspath(path)  # a server may change its directory
 
     def write() -> None:
         global _written_by

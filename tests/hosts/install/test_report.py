@@ -55,6 +55,12 @@ def test_a_line(lines):
     assert list(line["hosts"][0]) == ["name", "version", "state", "seams", "hits", "reason"]
 
 
+def test_a_relative_path_is_one_from_the_beginning(tmp_path, run_python):
+    code = f"import os; os.chdir({str(tmp_path)!r}); import wsfast; wsfast.install(); os.chdir('/')"
+    assert run_python("-c", code, WSFAST_REPORT="here.jsonl").stderr == ""
+    assert (tmp_path / "here.jsonl").read_text().count("\n") == 1
+
+
 def test_only_where_it_is_asked_for(lines):
     assert lines(INSTALL, WSFAST_REPORT=None) == lines(INSTALL, WSFAST_REPORT="") == []
     assert lines("import wsfast; wsfast.status()") == []
