@@ -87,6 +87,9 @@ class Placed:
         self.seam = seam
         self.place = place
         self.ours = seam.replacement
+        for name in ("__name__", "__qualname__", "__doc__"):  # in help() and in messages
+            if hasattr(place.raw, name):
+                setattr(self.ours, name, getattr(place.raw, name))
         kind = type(place.raw)
         if kind in (classmethod, staticmethod) and type(seam.replacement) is not kind:
             self.ours = kind(seam.replacement)

@@ -31,7 +31,6 @@ _recv: Any = Connection.recv
 _send: Any = Connection.send
 _send_data = Connection.send_data
 _aiter = Connection.__aiter__
-_send_context = Connection.send_context
 _events_received = Protocol.events_received
 _send_text, _send_binary = Protocol.send_text, Protocol.send_binary
 
@@ -42,14 +41,30 @@ cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
 DIRECT: set[type] = set()  # classes whose recv() is woken without a turn of the loop
 corked: dict[Connection, bytearray] = {}  # frames that have not left yet
-OWN: set[Any] = set()  # what ``own()`` has said yes to
 
 
 def configure(*, policy: str, cork: bool) -> None:
     """``cork``: one write for what is sent while received messages wait."""
     globals()["cork"] = cork
+    OWN.clear()
     for connection in [] if cork else list(corked):
         flush(connection)
+
+
+class Own(dict[type, bool]):
+    """Class of a connection or protocol -> whether it has the library's own methods where we do
+    without calling them. Looked up once a class."""
+
+    def __missing__(self, kind: type) -> bool:
+        names = "receive_data recv_frame send_frame"
+        if not issubclass(kind, Protocol):
+            names = "process_event send_context send_data drain"
+        homes = [getattr(kind, name).__module__.partition(".")[0] for name in names.split()]
+        self[kind] = all(home in ("websockets", "wsfast") for home in homes)
+        return self[kind]
+
+
+OWN = Own()
 
 
 # ---- receiving ----------------------------------------------------------------------------------
@@ -68,7 +83,7 @@ def data_received(self: Any, data: bytes) -> None:
         or reader.eof
         or struct.unpack is not frames.UNPACK
         or Protocol.events_received is not _events_received
-        or not (type(self).process_event in OWN or own(type(self).process_event))
+        or not (OWN[type(self)] and OWN[type(protocol)])
     ):
         _data_received(self, data)
         return
@@ -90,14 +105,6 @@ def data_received(self: Any, data: bytes) -> None:
     waiter = self.recv_messages.frames.get_waiter
     if messages and waiter is not None and not waiter.done():
         waiter.set_result(None) if type(waiter) is not Waiter else waiter.fire()
-
-
-def own(process_event: Any) -> bool:
-    """Whether it is the library's, which would do with a frame what is done here."""
-    if not process_event.__module__.startswith("websockets.asyncio."):
-        return False
-    OWN.add(process_event)
-    return True
 
 
 def put(assembler: Any, messages: list[Whole]) -> None:
@@ -133,7 +140,7 @@ async def recv(self: Any, decode: bool | None = None) -> Any:
 
 async def __aiter__(self: Any) -> AsyncIterator[Any]:
     """``recv()`` for ever, without a coroutine for each message."""
-    if type(self).recv is not recv:
+    if getattr(self.recv, "__func__", None) is not recv:
         async for message in _aiter(self):
             yield message
         return
@@ -212,9 +219,10 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
         and not protocol.debug
         and not (masked and secrets.token_bytes is not frames.TOKEN_BYTES)
-        and type(self).send_context is _send_context
-        and type(protocol).send_text is _send_text
-        and type(protocol).send_binary is _send_binary
+        and Protocol.send_text is _send_text
+        and Protocol.send_binary is _send_binary
+        and OWN[type(self)]
+        and OWN[type(protocol)]
     ):
         return False
     as_text = text is not False if kind is str else text is True
@@ -233,14 +241,16 @@ async def _send_positional(self: Any, message: Any, text: bool | None = None) ->
     if not written(self, message, text):
         await _send(self, message, text)
     elif self.paused or self.transport.is_closing():
-        await self.drain()
+        async with self.send_context():
+            pass  # it waits, and says what becomes of the connection meanwhile
 
 
 async def _send_keyword(self: Any, message: Any, *, text: bool | None = None) -> None:
     if not written(self, message, text):
         await _send(self, message, text=text)
     elif self.paused or self.transport.is_closing():
-        await self.drain()
+        async with self.send_context():
+            pass  # it waits, and says what becomes of the connection meanwhile
 
 
 send = _send_positional if version < "17" else _send_keyword
