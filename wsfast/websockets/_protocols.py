@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from websockets.client import ClientProtocol
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
+from websockets.version import version
 
 from wsfast.integrations import _websockets as driver
+from wsfast.integrations._hosts import HOSTS
 
 if TYPE_CHECKING:
     from websockets.frames import Frame
@@ -38,6 +40,11 @@ class FastServerProtocol(ServerProtocol, FastProtocol):
 class FastClientProtocol(ClientProtocol, FastProtocol):
     """``websockets.client.ClientProtocol``, faster."""
 
+
+if not HOSTS["websockets"].fits(version):
+    wanted = HOSTS["websockets"].versions
+    raise ImportError(f"wsfast.websockets is made for websockets {wanted}, this is {version}")
+driver.selftest(FastProtocol)
 
 FAST = {ServerProtocol: FastServerProtocol, ClientProtocol: FastClientProtocol}
 
