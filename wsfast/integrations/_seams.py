@@ -190,6 +190,6 @@ def swap(seams: tuple[Seam, ...]) -> list[Placed]:
 
 
 def put_back(placed: list[Placed]) -> None:
-    """Restore in the reverse order, what is still ours."""
-    for one in reversed(placed):
+    """Restore what is still ours."""
+    for one in placed:
         one.restore()

@@ -189,10 +189,11 @@ class Switch:
             with self._lock:
                 if live in life.pending():  # no other thread was quicker
                     self._place(life, live, driver)
-        except Refusal as exc:
-            self._refuse(life, live, exc)
         except Exception as exc:
-            self._refuse(life, live, Refusal(f"its driver failed ({_said(exc)})"))
+            why = exc if isinstance(exc, Refusal) else Refusal(f"its driver failed ({_said(exc)})")
+            self._refuse(life, live, why)
+            if not live.placed:  # the originals that it took may not be the host's own
+                sys.modules.pop(live.driver_name, None)
 
     def _load(self, life: LiveHost, live: Live) -> Any:
         """The driver, imported anew where the host was: it keeps originals of the old one."""

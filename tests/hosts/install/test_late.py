@@ -284,6 +284,40 @@ def test_a_zip_file(fake, calls, monkeypatch):
     assert "exec_module" not in vars(connection.__loader__)
 
 
+def test_a_loader_of_several_modules_calls_back_for_each(fake):
+    class One(importlib.machinery.SourceFileLoader):
+        """As of a zip file: told by the module what to load."""
+
+        def get_filename(self, name=None):
+            return str(fake.root / f"{name.replace('.', '/')}.py")
+
+    loader = One("fakehost", "")
+
+    class Finds:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if not name.startswith("fakehost."):
+                return None
+            origin = str(fake.root / f"{name.replace('.', '/')}.py")
+            return importlib.util.spec_from_file_location(name, origin, loader=loader)
+
+    called = []
+    finder = Finder(called.append, called.append)
+    finder.wait_for(frozenset(["fakehost.protocol", "fakehost.connection"]))
+    try:
+        with first(Finds):
+            import_module("fakehost.connection")
+            assert called == []  # not asked
+        fake.forget()
+        sys.meta_path.insert(1, Finds)
+        import_module("fakehost.connection")  # which imports the other
+        assert called == ["fakehost.protocol", "fakehost.connection"]
+        assert "exec_module" not in vars(loader)
+    finally:
+        sys.meta_path.remove(Finds)
+        finder.wait_for(frozenset())
+
+
 def test_a_lazy_loader(calls):
     class Lazy:
         @staticmethod

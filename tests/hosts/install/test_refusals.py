@@ -282,6 +282,7 @@ def test_a_refused_host_is_looked_at_again(fake, calls, warnings, monkeypatch):
         refused(calls, warnings, advice)
     (found,) = calls.install("fakehost")
     assert (found.state, found.reason) == ("active", "")
+    assert import_module("fakedriver")._parse.__globals__ is vars(host())  # and not the patch
 
 
 # ---- who hears of it ----------------------------------------------------------------------------

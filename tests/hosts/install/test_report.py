@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -119,6 +120,26 @@ def test_threads(lines):
         "import threading, wsfast\nt = threading.Thread(target=wsfast.install)\nt.start()\nt.join()"
     )
     assert len(lines(code)) == 1
+
+
+def test_a_lock_held_by_another_thread_is_not_held_in_a_forked_child(fake, calls):
+    taken, go = threading.Event(), threading.Event()
+
+    def hold():
+        with calls.switch._lock:
+            taken.set()
+            go.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(10)
+    try:
+        calls.switch.forked()  # what the child does, where that thread does not exist
+        assert calls.status().state == "off"
+        assert thread.is_alive()
+    finally:
+        go.set()
+        thread.join(10)
 
 
 def test_hits_of_a_forked_child_begin_at_zero(fake, calls):
