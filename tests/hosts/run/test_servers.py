@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import connect
 
 # Each answer is the number of the process. After "rest" it takes no connection for a while, so that
@@ -28,7 +30,7 @@ async def app(scope, receive, send):
     while (event := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "text": str(os.getpid())})
         if event["text"] == "rest":
-            time.sleep(1)
+            time.sleep(0.5)
 """
 SERVER = """\
 import asyncio, os
@@ -70,9 +72,9 @@ def files(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text(text)
 
 
-def ask(port: int, message: str) -> int:
+def ask(port: int) -> int:
     with connect(f"ws://127.0.0.1:{port}/", proxy=None, open_timeout=60) as client:
-        client.send(message)
+        client.send("hello")
         return int(client.recv(60))
 
 
@@ -80,12 +82,16 @@ def processes(port: int, wanted: int, known: set[int] | None = None) -> set[int]
     """The processes that answer at ``port``, ``wanted`` of them besides those ``known``."""
     end = time.monotonic() + 60
     found: set[int] = set()
-    while len(found) < wanted:
-        assert time.monotonic() < end, found
-        try:
-            found |= {ask(port, "rest")} - (known or set())
-        except OSError:  # the server is being replaced
-            time.sleep(0.1)
+    with ExitStack() as stack:
+        while len(found) < wanted:
+            assert time.monotonic() < end, found
+            try:
+                client = connect(f"ws://127.0.0.1:{port}/", proxy=None, open_timeout=60)
+                stack.enter_context(client)  # closed at the end: a server at rest does not answer
+                client.send("rest")
+                found |= {int(client.recv(60))} - (known or set())
+            except (OSError, ConnectionClosed, InvalidMessage):  # the server is being replaced
+                time.sleep(0.1)
     return found
 
 
@@ -132,7 +138,7 @@ def test_program(words, serving, tmp_path):
     script.chmod(0o755)
     path = os.pathsep.join([os.path.dirname(sys.executable), os.defpath])
     running = serving(*words.split(), PATH=path)
-    process = ask(running.port(), "hello")
+    process = ask(running.port())
     assert process == running.process.pid
     assert running.stop() == -signal.SIGTERM
     assert running.report()[process]["websockets"]["hits"] > 0
@@ -144,7 +150,7 @@ def test_spawned_processes(serving):
     while len(ports := running.wait_for(r"127\.0\.0\.1:(\d+)")) < 2:
         assert time.monotonic() < end
         time.sleep(0.05)
-    served = {ask(int(port), "hello") for port in ports}
+    served = {ask(int(port)) for port in ports}
     assert running.stop() == 0, running.output()
     report = running.report()
     assert len(served) == 2
@@ -153,7 +159,7 @@ def test_spawned_processes(serving):
 
 def test_only_some_hosts(serving):
     running = serving("--only", "wsproto", "server.py")
-    process = ask(running.port(), "hello")
+    process = ask(running.port())
     running.stop()
     found = running.report()[process]
     assert found["websockets"]["state"] == "off"
@@ -162,6 +168,6 @@ def test_only_some_hosts(serving):
 
 def test_left_alone(serving):
     running = serving("server.py", WSFAST="0")
-    assert ask(running.port(), "hello") == running.process.pid
+    assert ask(running.port()) == running.process.pid
     assert running.stop() == -signal.SIGTERM
     assert not running.file.exists()

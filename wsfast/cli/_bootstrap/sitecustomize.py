@@ -29,14 +29,16 @@ finally:
     if os.environ.get("WSFAST", "").strip() != "0":
         try:
             if sys.version_info < (3, 11):
-                raise ImportError("it needs Python 3.11 or newer")
+                too_old = ImportError("it needs Python 3.11 or newer")
+                too_old.name = "wsfast"
+                raise too_old
             import wsfast
 
             wsfast.install(policy="strict" if "strict" in wishes else "host", cork="cork" in wishes)
         except Exception as exc:
             # A Python without wsfast that a server happens to start is none of its operator's
             # business; anything else is.
-            if is_first or not isinstance(exc, ImportError):
+            if is_first or getattr(exc, "name", "") != "wsfast":
                 sys.stderr.write(
                     "wsfast run: not active in %s: %s: %s\n"
                     % (sys.executable, type(exc).__name__, exc)
