@@ -88,8 +88,11 @@ def resolve(words: Sequence[str]) -> Target:
 
 def _shebang(path: str) -> list[str]:
     """The Python that a script asks for and its options; empty where it asks for another thing."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError:  # it may be executed, but not read
+        return []
     first, _, rest = head.partition(b"\n")
     if not first.startswith(b"#!"):
         return []

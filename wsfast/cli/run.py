@@ -131,6 +131,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(target: Target, args: argparse.Namespace, environment: dict[str, str]) -> None:
     """Look whether wsfast will be there, and write into ``environment`` what gets it in."""
+    from ._target import Missing
+
+    if os.pathsep in BOOTSTRAP:
+        raise Missing(f"PYTHONPATH cannot hold {BOOTSTRAP}, for the {os.pathsep} in it")
     target.check_options()
     if target.python is not None:
         _look(target.python, args.only.split(",") if args.only else [], environment)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import wsfast
-from wsfast.cli import run
+from wsfast import cli
+from wsfast.cli import _target, run
 
 PYTHON = sys.executable
 PLACE = str(Path(wsfast.__file__).parents[1])
@@ -61,21 +62,35 @@ def script(folder: Path, text: str) -> str:
     return f"./{file.name}"
 
 
-def failed(done: subprocess.CompletedProcess[str], status: int) -> str:
-    """What it said, on one line of standard error, before it gave up."""
-    assert (done.returncode, done.stdout) == (status, ""), done
-    *usage, line = done.stderr.splitlines()
-    assert all(text.startswith("usage: wsfast run ") for text in usage)
-    assert line.startswith("wsfast run: ")
-    return line
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capfd, surroundings):
+    """``refused(status, *words)``: what it says, on one line, before it gives up."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(status, *words, **variables):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "environ", surroundings(variables))
+            patch.setattr(os, "execve", lambda *args: pytest.fail("it was started"))
+            try:
+                found = cli.main(["run", *words])
+            except SystemExit as exc:
+                found = exc.code
+        out, err = capfd.readouterr()
+        assert (found, out) == (status, ""), err
+        *usage, line = err.splitlines()
+        assert all(text.startswith("usage: wsfast run ") for text in usage)
+        assert line.startswith("wsfast run: ")
+        return line
+
+    return call
 
 
 # ---- what it refuses ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", ["", "--", "-m", "-- -m", "--cork --only websockets"])
-def test_no_command(words, ran):
-    assert "which command?" in failed(ran(*words.split()), 2)
+def test_no_command(words, refused):
+    assert "which command?" in refused(2, *words.split())
 
 
 @pytest.mark.parametrize(
@@ -86,57 +101,78 @@ def test_no_command(words, ran):
         ("--policy lax x", "invalid choice"),
     ],
 )
-def test_wrong_options(words, says, ran):
-    assert says in failed(ran(*words.split()), 2)
+def test_wrong_options(words, says, refused):
+    assert says in refused(2, *words.split())
 
 
-def test_no_such_command(ran, tmp_path):
-    line = failed(ran("no\x1bsuch", "--help"), 3)
+def test_no_such_command(refused, tmp_path):
+    line = refused(3, "no\x1bsuch", "--help")
     assert r"no\x1bsuch: no such command" in line
     assert f"{PYTHON} -m pip install" in line
-    assert "missing.py: no such file" in failed(ran("missing.py"), 3)
+    assert "missing.py: no such file" in refused(3, "missing.py")
     (tmp_path / "plain").write_text("")
-    assert "no such command" in failed(ran("./plain"), 3)
+    assert "no such command" in refused(3, "./plain")
 
 
-def test_command_that_does_not_start(ran, tmp_path):
-    line = failed(ran(script(tmp_path, "no first line")), 3)
-    assert "Exec format error" in line
-    line = failed(ran(script(tmp_path, "#!/no/such/python3\n")), 3)
+def test_command_that_does_not_start(ran, refused, tmp_path):
+    done = ran(script(tmp_path, "no first line"))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Exec format error" in done.stderr
+    line = refused(3, script(tmp_path, "#!/no/such/python3\n"))
     assert "does not start" in line and "/no/such/python3" in line
+
+
+def test_place_that_pythonpath_cannot_hold(refused, monkeypatch):
+    monkeypatch.setattr(run, "BOOTSTRAP", f"/a{os.pathsep}b")
+    assert "PYTHONPATH cannot hold /a" in refused(3, PYTHON, "-c", "pass")
 
 
 @pytest.mark.parametrize(
     ("options", "letter"),
     [("-I", "I"), ("-bE", "E"), ("-u -S", "S"), ("-W error -I", "I"), ("-Xdev -sE", "E")],
 )
-def test_python_that_ignores_us(options, letter, ran, tmp_path):
-    line = failed(ran(PYTHON, *options.split(), "-c", "pass"), 2)
-    assert f"leave -{letter} out" in line
-    for start in (f"#!{PYTHON} {options}\n", f"#!/usr/bin/env -S python3 {options}\n"):
-        assert f"leave -{letter} out" in failed(ran(script(tmp_path, start)), 2)
+def test_python_that_ignores_us(options, letter, refused, tmp_path):
+    advice = f"leave -{letter} out"
+    assert advice in refused(2, PYTHON, *options.split(), "-c", "pass")
+    for start in (f"#!{PYTHON} {options}\n", f"#!/usr/bin/env -S A=b python3 {options}\n"):
+        assert advice in refused(2, script(tmp_path, start))
 
 
-def test_options_of_the_program_are_its_own(ran, tmp_path):
+def test_script_that_cannot_be_read():
+    assert _target._shebang("/no/such/file") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "letter"),
+    [
+        ("-c -I", ""),
+        ("-mS -E", ""),
+        ("x.py -I", ""),
+        ("- -I", ""),
+        ("-Wignore -m -S", ""),
+        ("--help-all -I", "I"),
+        ("-X a -W b -vE", "E"),
+    ],
+)
+def test_whose_option_it_is(words, letter):
+    assert _target._ignoring(words.split()) == letter
+
+
+@pytest.mark.parametrize("words", ["shown.py", "-m shown", "--cork -- -m shown", "python shown.py"])
+def test_arguments(words, ran, tmp_path):
     (tmp_path / "shown.py").write_text("import sys; print(sys.argv[1:])")
-    for words in (
-        [PYTHON, "-c", "import sys; print(sys.argv[1:])"],
-        [PYTHON, "-Wignore", "-mshown"],
-        ["shown.py"],
-        ["-m", "shown"],
-        ["--cork", "--", "-m", "shown"],
-    ):
-        done = ran(*words, "-I", "--only", "-m", "--", "--help")
-        assert done.stdout == "['-I', '--only', '-m', '--', '--help']\n", done
+    path = os.path.dirname(PYTHON)
+    done = ran(*words.split(), "-I", "--only", "-m", "--", "--help", PATH=path)
+    assert done.stdout == "['-I', '--only', '-m', '--', '--help']\n", done
 
 
 # ---- another Python, another wsfast -------------------------------------------------------------
 
 
-def test_python_without_wsfast(foreign, ran, tmp_path):
+def test_python_without_wsfast(foreign, refused, tmp_path):
     shell = f"#!/bin/sh\n'''exec' \"{foreign}\" \"$0\" \"$@\"\n' '''\n"  # as pip writes it
     for words in ([foreign, "-c", "pass"], [script(tmp_path, shell)]):
-        line = failed(ran(*words, PYTHONPATH=None), 3)
+        line = refused(3, *words, PYTHONPATH=None)
         assert "No module named 'wsfast'" in line
         assert f"Install it there: {foreign} -m pip install wsfast" in line
 
@@ -172,16 +208,14 @@ def test_no_extension(fake, ran):
     assert done.stderr == ""
 
 
-def test_absent_hosts(fake, ran):
+def test_absent_hosts(fake, ran, refused):
     done = ran("-m", "this", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
     assert (done.returncode, done.stderr) == (0, "")
     done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets", PYTHONPATH=fake)
     assert "has neither websockets nor wsproto, so nothing is accelerated" in done.stderr
-    done = ran("--only", "websockets,wsproto", "x.py", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
-    assert "no such file" in failed(done, 3)
     line = ["--only", "websockets,wsproto", "-m", "this"]
-    done = ran(*line, FAKE_ABSENT="wsproto", PYTHONPATH=fake)
-    assert f"{PYTHON} has no wsproto" in failed(done, 3)
+    said = refused(3, *line, FAKE_ABSENT="wsproto", PYTHONPATH=fake)
+    assert f"{PYTHON} has no wsproto" in said
 
 
 # ---- what the command sees ----------------------------------------------------------------------
