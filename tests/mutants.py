@@ -22,7 +22,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ["csrc", "wsfast", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
 TESTS = ["kernels", "text", "vectors", "keys", "guard_pages", "parity_kernels"]  # the fast ones
-ROOMS = ["_kernels_c", "_encoder_c", "_codec_c"]
+ROOMS = ["_kernels_c", "_encoder_c", "_scan_c", "_codec_c"]
 
 
 VECTORS_ONLY = ["csrc/utf8_tpl.h", "csrc/cpu.c"]
