@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import textwrap
 import time
 from importlib.util import find_spec
 
@@ -26,9 +25,7 @@ examples:
   wsfast bench hosts --plot hosts.png         every host that is installed, ten minutes
   wsfast bench hosts --only websockets,websockets+wsfast --seconds 30 --json - | jq .ratios
 
-servers of echo:  {echo}
-servers of hosts: {hosts}
-{ways}
+{servers}
 
 Servers run as processes on 127.0.0.1 and end with the command. Exit status: 0 measured, 1 a server
 failed, answered wrongly or ran without the wsfast it should run with, 2 wrong usage, 3 something
@@ -83,13 +80,16 @@ def add_parser(commands: Any) -> None:
 
 
 def _epilog() -> str:
-    from .contenders import WAYS
+    from .contenders import CONTENDERS, WAYS
     from .plan import KINDS
 
-    lists = {name: ",".join(kind.servers) for name, kind in KINDS.items()}
-    lists["hosts"] = textwrap.fill(lists["hosts"], 80, break_long_words=False)
-    ways = "\n".join([f"  +{way}: {text}" for way, text in WAYS.items()])
-    return EXAMPLES.format(**lists, ways=ways)
+    lines = [f"servers of echo: {', '.join(KINDS['echo'].servers)}", "servers of hosts:"]
+    lines += [f"  {', '.join(family)}" for family in (("raw-tcp",), *KINDS["hosts"].families)]
+    lines.append("of these, with")
+    for way, text in WAYS.items():
+        lines.append(f"  {text}:")
+        lines += [f"    {one.id}" for one in CONTENDERS.values() if one.way == way]
+    return EXAMPLES.format(servers="\n".join(lines))
 
 
 def _seconds(text: str) -> float:

@@ -32,7 +32,7 @@ class Contender(NamedTuple):
 WAYS = {
     "install": "wsfast.install()",
     "cork": "wsfast.install(cork=True)",
-    "frames": "the parser and the frames of wsfast.install() alone, not the connection",
+    "frames": "wsfast.install() of the frames alone, not of asyncio connections",
     "hook": "create_connection=wsfast.websockets.asyncio.ServerConnection, nothing patched",
     "class": "--ws wsfast.uvicorn:WebSocketProtocol, nothing patched",
 }

@@ -1,14 +1,15 @@
 """The echo as each host's own users would write it; runs in the child that ``launch`` starts.
 
-Each function imports its host, makes the application, calls ``ready`` and serves until the process
-ends. Deflate is off, messages may be as long as ``MAX_SIZE``, the client is let go without a word;
-all else, keepalive among it, is as the host has it by itself.
+Each function imports its host, makes the application, calls ``job.ready`` and serves until the
+process ends. Deflate is off, messages may be as long as ``MAX_SIZE``, a client may leave without a
+word; all else, keepalive among it, is as the host has it by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import NamedTuple
 
 from . import apps
 
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
 
     from .contenders import Contender
 
-    Ready = Callable[[], None]
-
 MAX_SIZE = 16 << 20  # bytes; uvicorn's and hypercorn's own
+
+
+class Job(NamedTuple):
+    """What a server is to do."""
+
+    contender: Contender
+    loop: str
+    app: str
+    listener: socket.socket
+    ready: Callable[[], None]  # to be called before it serves
 
 
 def run_coroutine(loop: str, main: Coroutine[Any, Any, None]) -> None:
@@ -46,25 +55,23 @@ class RawEcho(asyncio.Protocol):
         self.write(data)
 
 
-def raw(contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready) -> None:
+def raw(job: Job) -> None:
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(RawEcho, sock=listener)
-        ready()
+        server = await asyncio.get_running_loop().create_server(RawEcho, sock=job.listener)
+        job.ready()
         await server.serve_forever()
 
-    run_coroutine(loop, main())
+    run_coroutine(job.loop, main())
 
 
-def uvicorn(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def uvicorn(job: Job) -> None:
     from uvicorn import Config, Server
 
     config = Config(
-        apps.load(app),
-        loop=loop,
+        apps.load(job.app),
+        loop=job.loop,
         http="h11",
-        ws=contender.ws,
+        ws=job.contender.ws,
         ws_max_size=MAX_SIZE,
         ws_per_message_deflate=False,
         lifespan="off",
@@ -72,39 +79,30 @@ def uvicorn(
         access_log=False,
     )
     config.load()  # a class that cannot be imported must fail before we say we are ready
-    ready()
-    Server(config).run(sockets=[listener])
+    job.ready()
+    Server(config).run(sockets=[job.listener])
 
 
-def websockets(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def websockets(job: Job) -> None:
     from websockets.asyncio.server import serve
     from websockets.exceptions import ConnectionClosed
 
     options: dict[str, Any] = {}
-    if contender.way == "hook":
+    if job.contender.way == "hook":
         from wsfast.websockets.asyncio import ServerConnection
 
         options["create_connection"] = ServerConnection
-    _like_websockets(serve, ConnectionClosed, loop, listener, ready, options)
+    _like_websockets(job, serve, ConnectionClosed, options)
 
 
-def picows(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def picows(job: Job) -> None:
     from picows.websockets import ConnectionClosed, serve
 
-    _like_websockets(serve, ConnectionClosed, loop, listener, ready, {})
+    _like_websockets(job, serve, ConnectionClosed, {})
 
 
 def _like_websockets(
-    serve: Any,
-    closed: type[Exception],
-    loop: str,
-    listener: socket.socket,
-    ready: Ready,
-    options: dict[str, Any],
+    job: Job, serve: Any, closed: type[Exception], options: dict[str, Any]
 ) -> None:
     async def echo(connection: Any) -> None:
         with contextlib.suppress(closed):
@@ -112,30 +110,28 @@ def _like_websockets(
                 await connection.send(message)
 
     async def main() -> None:
-        async with serve(echo, sock=listener, compression=None, max_size=MAX_SIZE, **options) as it:
-            ready()
+        async with serve(
+            echo, sock=job.listener, compression=None, max_size=MAX_SIZE, **options
+        ) as it:
+            job.ready()
             await it.serve_forever()
 
-    run_coroutine(loop, main())
+    run_coroutine(job.loop, main())
 
 
-def hypercorn(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def hypercorn(job: Job) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
+    config.bind = [f"fd://{job.listener.detach()}"]
     config.loglevel = "WARNING"
     config.websocket_max_message_size = MAX_SIZE
-    ready()
-    run_coroutine(loop, serve(apps.load(app), config))
+    job.ready()
+    run_coroutine(job.loop, serve(apps.load(job.app), config))
 
 
-def simple_websocket(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def simple_websocket(job: Job) -> None:
     """A thread per connection by the standard library, as Flask's development server does it."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -156,14 +152,12 @@ def simple_websocket(
 
     server = ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
     server.socket.close()
-    server.socket = listener
-    ready()
+    server.socket = job.listener
+    job.ready()
     server.serve_forever()
 
 
-def trio_websocket(
-    contender: Contender, loop: str, app: str, listener: socket.socket, ready: Ready
-) -> None:
+def trio_websocket(job: Job) -> None:
     import trio
     from trio_websocket import ConnectionClosed, WebSocketServer
 
@@ -174,8 +168,8 @@ def trio_websocket(
                 await connection.send_message(await connection.get_message())
 
     async def main() -> None:
-        accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
-        ready()
+        accepting = trio.SocketListener(trio.socket.from_stdlib_socket(job.listener))
+        job.ready()
         await WebSocketServer(echo, [accepting], max_message_size=MAX_SIZE).run()
 
     trio.run(main)

@@ -17,7 +17,7 @@ import time
 
 from . import apps
 from .contenders import CONTENDERS
-from .hosts import SERVE
+from .hosts import SERVE, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def main(name: str, loop: str, app: str) -> None:
     switch_on(contender)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     ready = functools.partial(announce, contender, listener.getsockname()[1])
-    SERVE[contender.serve](contender, loop, app, listener, ready)
+    SERVE[contender.serve](Job(contender, loop, app, listener, ready))
