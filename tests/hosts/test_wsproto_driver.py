@@ -477,6 +477,7 @@ def test_the_extension_is_asked_as_before(stage: Stage, kind: ConnectionType) ->
     peer = frame_protocol.FrameProtocol(kind is SERVER, deflate()())
     data = peer.send_data("Grüße" * 9) + peer.send_data(b"1", fin=False) + peer.ping(b"p")
     data += peer.send_data(b"2") + wire(kind, (TEXT, b"plain"), (BINARY, b""))
+    data += wire(kind, (TEXT, b"not deflated", {"rsv": 4}))
 
     def run() -> Any:
         (extension,) = deflate()()
@@ -508,12 +509,14 @@ def test_the_extension_is_asked_as_before(stage: Stage, kind: ConnectionType) ->
 # ---- what is not ours to take -------------------------------------------------------------------
 
 
-class Loud(Connection):
-    """A user's subclass, with a state of its own."""
+class Shut(Connection):
+    """A user's subclass, which can be closed from outside."""
+
+    shut = False
 
     @property
     def state(self) -> ConnectionState:
-        return ConnectionState.OPEN
+        return ConnectionState.CLOSED if self.shut else self._state
 
 
 class LoudProtocol(frame_protocol.FrameProtocol):
@@ -534,9 +537,10 @@ def test_subclasses_keep_what_they_override(stage: Stage, kind: ConnectionType) 
     play = [("feed", data), ("all",), send, ("feed", None), send]
 
     def run() -> Any:
-        quiet = Connection(kind)
+        quiet, shut = Connection(kind), Shut(kind)
         quiet._proto = LoudProtocol(kind is CLIENT, [])
-        return perform(Loud(kind), [*play, ("feed", data)]), perform(quiet, play)
+        shut.shut = True
+        return perform(shut, play), perform(quiet, play)
 
     original = stage.compare(run)
     assert "LOUD" in str(original[1])
