@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from importlib import metadata
 
 from . import _seams
 from ._seams import Refusal
@@ -125,6 +124,8 @@ class LiveHost:
 
 def installed(host: Host) -> str | None:
     """The version of the distribution, None where there is none."""
+    from importlib import metadata  # 40 ms: for a process that meets a host, or asks
+
     try:
         return metadata.version(host.distribution) or None
     except metadata.PackageNotFoundError:

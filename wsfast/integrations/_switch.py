@@ -54,6 +54,14 @@ class Switch:
     def install(
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
     ) -> list[HostStatus]:
+        self.switch_on(names, policy, on_refusal, cork)
+        found = [self._status(life) for life in self._named(names)]
+        refused = tuple([one for one in found if one.state == "refused"])
+        if refused and on_refusal == "raise":
+            raise HostRefused(refused)
+        return found
+
+    def switch_on(self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool) -> None:
         lives = self._named(names)
         self._check_environment()
         for life in lives:
@@ -69,11 +77,6 @@ class Switch:
                     live.note = UNDER_WAY
             life.quiet = on_refusal == "ignore"  # what is imported later cannot raise
         self._wait()
-        found = [self._status(life) for life in lives]
-        refused = tuple([one for one in found if one.state == "refused"])
-        if refused and on_refusal == "raise":
-            raise HostRefused(refused)
-        return found
 
     def uninstall(self, names: tuple[str, ...]) -> None:
         for life in self._named(names):

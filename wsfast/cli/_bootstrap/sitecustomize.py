@@ -32,9 +32,9 @@ finally:
                 too_old = ImportError("it needs Python 3.11 or newer")
                 too_old.name = "wsfast"
                 raise too_old
-            import wsfast
+            from wsfast.integrations import switch_on
 
-            wsfast.install(policy="strict" if "strict" in wishes else "host", cork="cork" in wishes)
+            switch_on(policy="strict" if "strict" in wishes else "host", cork="cork" in wishes)
         except Exception as exc:
             # A Python without wsfast that a server happens to start is none of its operator's
             # business; anything else is.
