@@ -60,9 +60,9 @@ def test_what_fails_in_us_costs_one_line(ran, tmp_path):
         "__version__ = '0'",
         "def status(): return []",
         "def backend(): return 'c'",
-        "def install(**settings): raise ValueError('broken')",
     ]
     (package / "__init__.py").write_text("\n".join(lines))
+    (package / "integrations.py").write_text("raise ValueError('broken')")
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1)'])"
     done = ran(sys.executable, "-c", code, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "1\n")

@@ -31,7 +31,10 @@ def status():
     absent = os.environ.get("FAKE_ABSENT", "").split(",")
     host = namedtuple("Host", "name state")
     return [host(n, "absent" if n in absent else "off") for n in ("websockets", "wsproto")]
-def install(**settings):
+"""
+SWITCH = """\
+import os
+def switch_on(**settings):
     if "FAKE_ERROR" in os.environ:
         raise ValueError(os.environ["FAKE_ERROR"])
     print(sorted(settings.items()), flush=True)
@@ -44,6 +47,7 @@ def fake(tmp_path: Path) -> str:
     package = tmp_path / "fake" / "wsfast"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(FAKE.format(version=wsfast.__version__))
+    (package / "integrations.py").write_text(SWITCH)
     return str(package.parent)
 
 
