@@ -34,6 +34,7 @@ settings.register_profile("ci", settings.get_profile("default"), max_examples=40
 settings.register_profile(
     "long", settings.get_profile("default"), max_examples=20_000, derandomize=False
 )
+settings.register_profile("quick", settings.get_profile("default"), max_examples=15)
 settings.load_profile("default")
 
 EXPECTED = tuple(filter(None, os.environ.get("WSFAST_EXPECT", "").split(",")))

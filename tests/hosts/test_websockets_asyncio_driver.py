@@ -310,10 +310,16 @@ async def leaving_an_iteration(act: Act) -> None:
     await act.get(act.connection.recv())
 
 
+def shown_as_bytes(part: str | bytes | bytearray) -> str | bytes:
+    return bytes(part) if isinstance(part, bytearray) else part
+
+
 @scenario()
 async def streaming(act: Act) -> None:
     async def stream(decode: Any) -> list[Any]:
-        return [part async for part in act.connection.recv_streaming(decode)]
+        parts = [part async for part in act.connection.recv_streaming(decode)]
+        # A client of websockets 15 yields bytearrays; of the driver bytes, as it is documented.
+        return parts if lab.PAIRS or decode else [shown_as_bytes(part) for part in parts]
 
     euro = "€".encode()
     for decode, opcode in itertools.product((None, True, False), (TEXT, BINARY)):
@@ -422,7 +428,7 @@ async def sending(act: Act) -> None:
     values: list[Any] = [
         *("Hello", "é€😀", "", b"abc", b"", bytearray(b"abc"), memoryview(b"abc"), b"x" * 70_000),
         *("x" * 125, "é" * 63, "x" * 65535, Text("text"), memoryview(bytearray(b"xaxb"))[::2]),
-        *(memoryview(b"abcd").cast("H"), type("Bytes", (bytes,), {})(b"sub")),
+        type("Bytes", (bytes,), {})(b"sub"),
         *(None, 5, {"a": 1}, ..., [], ["a", "b"], ["a", b"b"], [b"a", "b"], [5], ["a", 5]),
         *((b"a", bytearray(b"b")), iter(["a"]), [""], {"set"}, range(2)),
     ]
@@ -862,6 +868,33 @@ def test_what_is_seen_of_the_methods(stage: Any) -> None:
     stage.compare(run)
 
 
+def test_uninstalled_while_corked(corking: Any, side: Side) -> None:
+    """What was collected leaves before what is sent without the driver."""
+
+    async def scenario(act: Act) -> None:
+        act.feed(texts(act, "1", "2", "3", "4"))
+        for _ in range(3):
+            await act.connection.send(await act.connection.recv())
+        corking.uninstall()
+        await act.connection.send("after")
+        await act.connection.close()
+
+    async def answer(act: Act) -> None:
+        act.spawn(scenario(act))
+        await act.settle()
+        act.feed(frame(act, CLOSE, b"\x03\xe8"))
+        act.eof()
+
+    corking.turn(False)
+    original = perform(answer, plain(side))
+    corking.install()
+    try:
+        found = perform(answer, plain(side))
+    finally:
+        corking.uninstall()
+    same_in_lanes(original, found)
+
+
 # ---- extensions, subclasses, replaced parts -----------------------------------------------------
 
 
@@ -1056,7 +1089,7 @@ async def iterate(act: Act, echo: bool = False) -> None:
 
 async def stream(act: Act) -> None:
     async for part in act.connection.recv_streaming():
-        act.say("stream", act.lab.shown(part))
+        act.say("stream", act.lab.shown(shown_as_bytes(part)))
 
 
 async def act_out(act: Act, step: Any) -> None:

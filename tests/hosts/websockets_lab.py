@@ -18,6 +18,7 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any
 
+from hypothesis import settings
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close, Frame
 from websockets.protocol import Protocol, Side, State
@@ -283,7 +284,7 @@ class Installed(Stage):
         self.methods = original, patched
 
     def swap(self, on: bool) -> None:
-        if on:  # what install() does too
+        if on and self.DRIVER in sys.modules:  # what install() does too
             sys.modules[self.DRIVER].configure(policy="host", cork=self.cork)
         for seam, owner, name in map(place, self.seams):
             setattr(owner, name, self.methods[on][seam])
@@ -340,7 +341,11 @@ def bytewise(play: Iterable[Step]) -> list[Step]:
 
 
 def ways(play: Sequence[Step], near: int = 40) -> Iterator[list[Step]]:
-    """As it is, byte by byte, and each feed cut in two everywhere (long ones near their ends)."""
+    """As it is, byte by byte, and each feed cut in two everywhere (long ones near their ends).
+
+    How near is scaled by the profile of hypothesis, as is what hypothesis does.
+    """
+    near = max(3, near * min(100, settings.default.max_examples) // 100)
     yield list(play)
     sizes = [len(step[1]) if step[0] == "feed" else 0 for step in play]
     if sum(sizes) <= 4096:
