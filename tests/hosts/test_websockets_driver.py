@@ -531,7 +531,7 @@ BROKEN_DEFLATE = broken_deflate()
 
 @pytest.mark.parametrize("name", BROKEN_DEFLATE)
 def test_broken_deflate(stage: Any, side: Side, name: str) -> None:
-    limits = [1000, 0, None, 2500, 99_999, 100_000]
+    limits = [1000, 0, None, 2500]
     for limit, takeover in itertools.product(limits, [True, False]):
         setting = Setting(side, max_size=limit, extensions=[lab.deflate(takeover)])
         compare_all(stage, setting, BROKEN_DEFLATE[name](side), near=3)
