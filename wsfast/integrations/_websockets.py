@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import secrets
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Sequence
+from types import MethodType
+from typing import Any
 
 from websockets.exceptions import ProtocolError
+from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 from websockets.version import version
@@ -21,11 +24,6 @@ from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Policy
 
 from ._seams import Seam
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from websockets.extensions import Extension
 
 _parse = Protocol.parse
 _receive_data = Protocol.receive_data
@@ -143,7 +141,8 @@ def ordinary(protocol: Any) -> bool:
         not protocol.debug
         and struct.unpack is UNPACK
         and secrets.token_bytes is TOKEN_BYTES
-        and getattr(protocol.recv_frame, "__func__", None) is _recv_frame
+        and type(method := protocol.recv_frame) is MethodType
+        and method.__func__ is _recv_frame
         and type(protocol).receive_data is receive_data
     )
 

@@ -7,10 +7,13 @@ everything else goes through the library's own methods, which find the state the
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from types import FunctionType, MethodType
+from typing import Any
 
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.messages import Assembler, SimpleQueue
@@ -24,13 +27,12 @@ from wsfast.codec import Whole
 from . import _websockets as frames
 from ._seams import Seam
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 _data_received = Connection.data_received
 _recv: Any = Connection.recv
 _send: Any = Connection.send
 _send_data = Connection.send_data
 _aiter = Connection.__aiter__
+_send_context = Connection.send_context  # made by contextlib
 _events_received = Protocol.events_received
 _send_text, _send_binary = Protocol.send_text, Protocol.send_binary
 
@@ -46,25 +48,30 @@ corked: dict[Connection, bytearray] = {}  # frames that have not left yet
 def configure(*, policy: str, cork: bool) -> None:
     """``cork``: one write for what is sent while received messages wait."""
     globals()["cork"] = cork
-    OWN.clear()
     for connection in [] if cork else list(corked):
-        flush(connection)
+        if asyncio._get_running_loop() is connection.loop:  # else it is its own thread's to write
+            flush(connection)
 
 
-class Own(dict[type, bool]):
-    """Class of a connection or protocol -> whether it has the library's own methods where we do
-    without calling them. Looked up once a class."""
-
-    def __missing__(self, kind: type) -> bool:
-        names = "receive_data recv_frame send_frame"
-        if not issubclass(kind, Protocol):
-            names = "process_event send_context send_data drain"
-        homes = [getattr(kind, name).__module__.partition(".")[0] for name in names.split()]
-        self[kind] = all(home in ("websockets", "wsfast") for home in homes)
-        return self[kind]
+CONNECTION = ("process_event", "send_context", "send_data", "drain")
+PROTOCOL = ("receive_data", "recv_frame", "events_received", "send_frame", "data_to_send")
 
 
-OWN = Own()
+def own(self: Any) -> bool:
+    """Whether the methods that we do without calling are the library's. Asked once a connection.
+
+    ``__module__`` would not tell: wrappers copy it.
+    """
+    methods = [getattr(type(self), name) for name in CONNECTION]
+    methods += [getattr(type(self.protocol), name) for name in PROTOCOL]
+    return all(
+        method is _send_context
+        or (
+            type(method) is FunctionType
+            and method.__globals__["__name__"].partition(".")[0] in ("websockets", "wsfast")
+        )
+        for method in methods
+    )
 
 
 # ---- receiving ----------------------------------------------------------------------------------
@@ -72,10 +79,15 @@ OWN = Own()
 
 def data_received(self: Any, data: bytes) -> None:
     protocol = self.protocol
+    try:
+        plain = self._wsfast_own
+    except AttributeError:
+        plain = self._wsfast_own = own(self)
     reader = protocol.reader
     # Whether what comes next can be a whole message like any other, by the cheapest questions.
     if (
-        getattr(protocol, "_wsfast_parser", None) is not protocol.parser
+        not plain
+        or getattr(protocol, "_wsfast_parser", None) is not protocol.parser
         or type(data) is not bytes
         or protocol._state is not OPEN
         or protocol.extensions
@@ -83,7 +95,6 @@ def data_received(self: Any, data: bytes) -> None:
         or reader.eof
         or struct.unpack is not frames.UNPACK
         or Protocol.events_received is not _events_received
-        or not (OWN[type(self)] and OWN[type(protocol)])
     ):
         _data_received(self, data)
         return
@@ -140,7 +151,8 @@ async def recv(self: Any, decode: bool | None = None) -> Any:
 
 async def __aiter__(self: Any) -> AsyncIterator[Any]:
     """``recv()`` for ever, without a coroutine for each message."""
-    if getattr(self.recv, "__func__", None) is not recv:
+    method = self.recv
+    if type(method) is not MethodType or method.__func__ is not recv:
         async for message in _aiter(self):
             yield message
         return
@@ -211,9 +223,14 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
     """Frame and write a whole message; False where that is left to the library."""
     kind = type(message)
     protocol = self.protocol
+    try:
+        plain = self._wsfast_own
+    except AttributeError:
+        plain = self._wsfast_own = own(self)
     masked = protocol.side is frames.CLIENT
     if not (
-        (kind is str or kind is bytes or kind is bytearray)
+        plain
+        and (kind is str or kind is bytes or kind is bytearray)
         and protocol._state is OPEN
         and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
         and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
@@ -221,8 +238,6 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         and not (masked and secrets.token_bytes is not frames.TOKEN_BYTES)
         and Protocol.send_text is _send_text
         and Protocol.send_binary is _send_binary
-        and OWN[type(self)]
-        and OWN[type(protocol)]
     ):
         return False
     as_text = text is not False if kind is str else text is True
@@ -230,7 +245,7 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         frame = (frames.MASKED if masked else frames.PLAIN).build(
             0x81 if as_text else 0x82, message
         )
-        if not ((cork or CORKING) and corks(self) and collected(self, frame)):
+        if not ((cork or CORKING or corked) and collected(self, frame)):
             self.transport.write(frame)
     except Exception:
         return False  # the library will meet it too, and knows what to do
@@ -266,14 +281,12 @@ def send_data(self: Any) -> None:
 # ---- corking ------------------------------------------------------------------------------------
 
 
-def corks(self: Any) -> bool:
-    return cork or type(self) in CORKING
-
-
 def collected(self: Any, frame: bytes) -> bool:
     """Keep a frame to leave with others, while received messages wait and the peer reads."""
     waiting = corked.get(self)
     if waiting is None:
+        if not (cork or type(self) in CORKING):
+            return False
         if self.paused or not self.recv_messages.frames.queue:
             return False
         corked[self] = waiting = bytearray()
