@@ -21,13 +21,24 @@ LIMIT = 900  # seconds for one run; beyond it hangs
 FEW = 20  # failures that may be a matter of time
 
 
-class Workplace:
-    """Made for ``suite`` in ``folder``, where what can be kept is used again the next time."""
+def make_pip(folder: Path) -> Path:
+    """The Python of an environment with pip in it: one for all suites, which saves time."""
+    if not (folder / "pip").exists():
+        venv.create(folder / "pip", with_pip=True)
+    return folder / "pip/bin/python"
 
-    def __init__(self, suite: Suite, folder: Path) -> None:
+
+class Workplace:
+    """Made for ``suite`` in ``folder``, where what can be kept is used again the next time.
+
+    ``pip`` is a Python that has it.
+    """
+
+    def __init__(self, suite: Suite, folder: Path, pip: Path) -> None:
         self.suite = suite
         self.folder = folder
         self.python = folder / "venv/bin/python"
+        self.pip = pip
 
     def prepare(self, wsfast: Path) -> None:
         """Everything is made once, but for wsfast, a wheel or a folder with the built package."""
@@ -35,27 +46,28 @@ class Workplace:
         stamp = self.folder / "installed"
         if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
             shutil.rmtree(self.folder, ignore_errors=True)
-            venv.create(self.folder / "venv", with_pip=True)
-            self.pip(*wanted)
+            venv.create(self.folder / "venv", with_pip=False)
+            self.add(*wanted)
             stamp.write_text("\n".join(wanted))
         self.install(wsfast)
         sources, root = self.folder / "sources", self.folder / "root"
         if not root.exists():
             shutil.rmtree(sources, ignore_errors=True)
-            root.symlink_to(suite_sources.fetch(self.suite.tests, wanted[0], sources, self.python))
+            root.symlink_to(suite_sources.fetch(self.suite.tests, wanted[0], sources, self.pip))
 
     def install(self, wsfast: Path) -> None:
         if wsfast.is_file():
-            self.pip("--force-reinstall", "--no-deps", str(wsfast))
+            self.add("--force-reinstall", "--no-deps", str(wsfast))
             return
         (site,) = (self.folder / "venv/lib").glob("python*/site-packages")
         shutil.rmtree(site / "wsfast", ignore_errors=True)
         ignored = shutil.ignore_patterns("__pycache__", "*.c", "*.pyx")
         shutil.copytree(wsfast / "wsfast", site / "wsfast", ignore=ignored)
 
-    def pip(self, *arguments: str) -> None:
-        command = [self.python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*command, *arguments], check=True)
+    def add(self, *packages: str) -> None:
+        command = [self.pip, "-m", "pip", "--python", self.python, "install", "-qq"]
+        command += ["--no-compile", "--disable-pip-version-check"]
+        subprocess.run([*command, *packages], check=True)
 
     def tests(self, mode: str) -> Path:
         """A fresh copy of the tests for this mode, and the recorder."""
@@ -96,7 +108,7 @@ class Workplace:
         Where much failed it is not time.
         """
         failed = {test for test, outcome in run.outcomes.items() if outcome == "failed"}
-        failed -= tests_of(self.suite.known, self.suite.unsteady)
+        failed -= self.suite.may_fail
         if len(failed) > FEW:
             return
         for _ in range(3):

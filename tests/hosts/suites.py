@@ -24,7 +24,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 from suite_verdict import Problem, Run, Suite, judge, read, select  # noqa: E402
-from suite_workplace import Workplace  # noqa: E402
+from suite_workplace import Workplace, make_pip  # noqa: E402
 
 MODES = ("plain", "c", "python")
 SHOWN = 20  # problems of one suite that are printed,
@@ -33,9 +33,9 @@ LINES = 12  # with so many lines of the traceback
 Played = tuple[dict[str, Run], list[Problem]]
 
 
-def play(suite: Suite, args: argparse.Namespace, folder: Path) -> Played:
+def play(suite: Suite, args: argparse.Namespace, folder: Path, pip: Path) -> Played:
     """Prepare one suite, run it in all modes at once (tests mostly sleep), and judge."""
-    place = Workplace(suite, folder / suite.name)
+    place = Workplace(suite, folder / suite.name, pip)
     try:
         place.prepare(args.wsfast)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
@@ -56,7 +56,8 @@ def tell(suite: Suite, runs: dict[str, Run], problems: list[Problem]) -> None:
     """Print what became of a suite."""
     lines = []
     for mode, run in runs.items():
-        counts = ", ".join(f"{number} {outcome}" for outcome, number in run.counts().items())
+        kinds = run.counts(suite.may_fail).items()
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in kinds)
         hits = "".join(f", {n} frames of {host}" for host, n in sorted(run.hits.items()) if n)
         lines.append(f"{mode:7} {run.seconds:4.0f} s  {counts}{hits}")
         lines += [f"{mode}: {test} failed once, and passed alone, thrice" for test in run.again]
@@ -113,7 +114,8 @@ def main() -> int:
     args = parse_arguments()
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(args.jobs) as pool:
         folder = (args.work or Path(temporary)).resolve()
-        played = list(pool.map(lambda suite: play(suite, args, folder), args.suites))
+        pip = make_pip(folder)
+        played = list(pool.map(lambda suite: play(suite, args, folder, pip), args.suites))
     results = {suite.name: one for suite, one in zip(args.suites, played)}
     if args.json == "-":
         print(as_json(results))

@@ -279,7 +279,7 @@ def test_reports(workplace, tmp_path):
 def test_again(verdict, workplace, tmp_path, later, wanted):
     """A failure stands unless the test passes alone each time; known ones are left alone."""
     suite = verdict.Suite(**SUITE | {"known": {"why": ["t::k"]}})
-    place = workplace.Workplace(suite, tmp_path)
+    place = workplace.Workplace(suite, tmp_path, tmp_path)
     outcomes = iter(later)
     place.run = lambda mode, tests, files: verdict.Run({t: next(outcomes) for t in tests})
     run = verdict.Run({"t::a": "failed", "t::k": "failed", "t::b": "passed"})
@@ -289,7 +289,7 @@ def test_again(verdict, workplace, tmp_path, later, wanted):
 
 
 def test_much_failed_is_no_matter_of_time(verdict, workplace, tmp_path):
-    place = workplace.Workplace(verdict.Suite(**SUITE), tmp_path)
+    place = workplace.Workplace(verdict.Suite(**SUITE), tmp_path, tmp_path)
     run = verdict.Run({f"t::{n}": "failed" for n in range(workplace.FEW + 1)})
     place.run = None
     place.again("c", run)
@@ -328,6 +328,7 @@ def main(monkeypatch, tmp_path, verdict, workplace, capsys):
 
         suites = importlib.import_module("suites")
         monkeypatch.setattr(suites, "Workplace", Place)
+        monkeypatch.setattr(suites, "make_pip", lambda folder: folder)
         monkeypatch.setattr(suites, "read", lambda file: [verdict.Suite(**SUITE)])
         monkeypatch.setattr("sys.argv", ["suites.py", "--work", str(tmp_path), "--json", "-"])
         return suites.main(), capsys.readouterr().out
