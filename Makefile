@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 CFLAGS_LINT = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -Iwsfast/include -Icsrc
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint lint-c bench fuzz clean autobahn interop interop-deps wheel
+.PHONY: build test lint lint-c bench fuzz clean autobahn suites interop interop-deps wheel
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wsfast needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.13")'
@@ -53,6 +53,11 @@ fuzz: build
 
 autobahn: build
 	$(BIN)/python tests/autobahn/run.py $(ARGS)
+
+# The hosts' own tests with wsfast active, in environments of their own; four minutes, needs Debian's
+# apt-get and GitHub. What CI runs of it: make suites ARGS=--ci; one host: make suites ARGS=wsproto
+suites: build
+	$(BIN)/python tests/hosts/suites.py --all-versions $(ARGS)
 
 # The clients of tests/interop that `make test` does not install; Chromium comes from the system.
 interop-deps: $(READY)
