@@ -121,4 +121,5 @@ def _panel(panel: Any, table: _Table, rows: list[Row], size: int, depth: int) ->
     panel.set_yticks(range(len(rows)), [f"{name} {loop}" for name, loop in rows], fontsize=7)
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:g}")
     panel.set_title(f"{size_of(size)}, ×{depth}", fontsize=8)
