@@ -8,7 +8,7 @@ ordinary: faults, Close, unknown extensions, subclasses, pieces of compressed an
 from __future__ import annotations
 
 import os
-from codecs import getincrementaldecoder
+from codecs import getincrementaldecoder, utf_8_decode
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from wsproto.frame_protocol import (
     XorMaskerSimple,
 )
 
-from wsfast.codec import Builder, Scanner, instance, mask, parse_header
+from wsfast.codec import Builder, Scanner, instance, mask, mask_inplace, parse_header
 from wsfast.frames import Policy
 
 from ._seams import Seam
@@ -207,7 +207,9 @@ def _message(
     message: MessageDecoder, opcode: Any, payload: Any, finished: bool, fin: bool
 ) -> Event | None:
     """``MessageDecoder.process_frame``; ``None``, and nothing has changed, where that raises."""
-    kind, decoder, last = message.opcode, message.decoder, finished and fin
+    last = finished and fin
+    kind: Any = message.opcode
+    decoder: Any = message.decoder
     if (kind is None) is (opcode is _CONT):
         return None
     if kind is None:
@@ -216,7 +218,7 @@ def _message(
             decoder = getincrementaldecoder("utf-8")()
     if decoder is not None:
         try:
-            payload = decoder.decode(payload, last)
+            payload = _decoded(decoder, payload, last)
         except UnicodeDecodeError:
             return None
     elif _COPIED:
@@ -224,6 +226,17 @@ def _message(
     message.opcode, message.decoder = (None, None) if last else (kind, decoder)
     made: type[Event] = TextMessage if kind is _TEXT else BytesMessage
     return instance(made, _FIELDS, (payload, finished, last))
+
+
+def _decoded(decoder: Any, payload: Any, last: bool) -> str:
+    """``decoder.decode``, which would make ``bytes`` of a ``bytearray`` first."""
+    if decoder.buffer:
+        text: str = decoder.decode(payload, last)
+        return text
+    text, used = utf_8_decode(payload, "strict", last)
+    if used < len(payload):
+        decoder.buffer = bytes(payload[used:])
+    return text
 
 
 def _begun(decoder: FrameDecoder) -> bool:
@@ -244,18 +257,27 @@ def _begun(decoder: FrameDecoder) -> bool:
 def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
     """Take what is there of the data frame under way, as ``FrameDecoder.process_buffer`` does."""
     header: Any = decoder.header
-    masker, buffer = decoder.masker, decoder.buffer.buffer
+    masker: Any = decoder.masker
+    opcode, buffer = decoder.effective_opcode, decoder.buffer.buffer
     left = header.payload_len - decoder.payload_consumed
     piece: Any = buffer if len(buffer) <= left else buffer[:left]
     size = len(piece)
     if not size or decoder.payload_required:  # the latter: a control frame
         return None
-    if type(masker) is XorMaskerSimple:
+    masked = type(masker) is XorMaskerSimple
+    text = (message.opcode or opcode) is _TEXT
+    if (
+        text and masked
+    ):  # in place: one large object less, and fresh memory costs more than the rest
+        mask_inplace(piece, masker._masking_key)
+    elif masked:
         piece = mask(piece, masker._masking_key)
-    else:
+    elif not text:
         piece = bytearray(piece) if _OLD else bytes(piece)
-    event = _message(message, decoder.effective_opcode, piece, size == left, header.fin)
+    event = _message(message, opcode, piece, size == left, header.fin)
     if event is None:
+        if masked and piece is buffer:
+            mask_inplace(buffer, masker._masking_key)
         return None
     del buffer[:size]
     decoder.payload_consumed += size
@@ -263,7 +285,7 @@ def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
         decoder.header = decoder.effective_opcode = decoder.masker = None
     else:
         decoder.effective_opcode = _CONT
-        if type(masker) is XorMaskerSimple:
+        if masked:
             _rotate(masker, size)
     return event
 
