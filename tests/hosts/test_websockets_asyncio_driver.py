@@ -775,6 +775,7 @@ async def debug_in_the_middle(act: Act) -> None:
     act.feed(texts(act, "a"))
     await act.get(act.connection.send("a"))
     act.logger.setLevel(logging.DEBUG)
+    act.logger._cache.clear()  # known loggers have theirs cleared
     act.connection.protocol.debug = act.connection.debug = True
     act.feed(texts(act, "b", "c")[:-1])
     await act.get(act.connection.send("b"))
@@ -801,24 +802,24 @@ RUNS = {name: (make, options) for name, (make, options) in SCENARIOS.items()}
 
 
 def trace_of(
-    name: str, make: Any = plain, turn: Any = None, side: Side = SERVER, **more: Any
+    name: str, turn: Any = None, side: Side = SERVER, warm: bool = True, **more: Any
 ) -> Any:
     function, options = SCENARIOS[name]
-    maker = make(side, **{**options, **more})
-    return perform(function, maker, turn or (lambda: None))
+    make = plain(side, **{**options, **more})
+    return perform(function, make, turn or (lambda: None), warm=warm)
 
 
-def perform(*args: Any) -> Any:
+def perform(*args: Any, **how: Any) -> Any:
     """The trace, and that of reading paused and resumed by itself: the library writes a pong before
     it pauses for what came with the ping, the driver after it."""
-    found = stage_wire.perform(lab, *args)
+    found = stage_wire.perform(lab, *args, **how)
     return [each for each in found if each[0] != "flow"], [e for e in found if e[0] == "flow"]
 
 
-@pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
+@pytest.mark.parametrize("how", [{}, {"warm": False}, {"debug": True}], ids=["", "new", "debug"])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenarios(stage: Any, side: Side, name: str, debug: bool) -> None:
-    found = stage.compare(lambda: trace_of(name, side=side, debug=debug))
+def test_scenarios(stage: Any, side: Side, name: str, how: dict[str, bool]) -> None:
+    found = stage.compare(lambda: trace_of(name, side=side, **how))
     assert not any(each[0] == "scenario" or each[1:] == ("hangs",) for each in found[0]), found
 
 

@@ -406,7 +406,7 @@ def test_methods_set_on_the_instance(stage: Any, side: Side) -> None:
 
 
 CHANGES: list[tuple[str, Callable[[], Any]]] = [
-    ("debug", lambda: True),
+    ("debug", bool),
     ("extensions", lambda: [lab.Reverse()]),
     ("extensions", lambda: (lab.Reverse(),)),
     ("extensions", tuple),
@@ -421,7 +421,9 @@ def test_what_is_set_in_between(stage: Any, side: Side, name: str, new: Any) -> 
     (good,) = frames((TEXT, b"a"), (PING, b"p"), (TEXT, b"b", MORE), (CONT, b"c"))(side)
     bad = frames((TEXT, b"d", {"rsv": 2}), (TEXT, b"e", {"rsv": 1}))(side)
     change = ("do", lambda protocol: setattr(protocol, name, new()))
-    compare_all(stage, Setting(side), [good, change, good, *bad, ("eof",)], near=5)
+    for debug in (False, True):
+        play = [("set", "debug", debug), good, change, good, ("set", "debug", True), good, *bad]
+        compare_all(stage, Setting(side, debug=True), [*play, ("eof",)], near=5)
 
 
 def test_many_frames_in_one_read(stage: Any, side: Side) -> None:

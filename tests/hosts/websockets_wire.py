@@ -245,12 +245,18 @@ def perform(
     make: Callable[[Act], Any],
     turn: Callable[[], None] = lambda: None,
     half_close: bool = True,
+    warm: bool = True,
 ) -> list[Any]:
-    """The trace of a scenario. What a driver replaces must be in place before."""
+    """The trace of a scenario. What a driver replaces must be in place before.
+
+    ``warm``: something was read before; a driver may look at a connection once.
+    """
 
     async def main() -> list[Any]:
         act = Act(lab, make, turn)
         act.start(half_close)
+        if warm:
+            act.connection.data_received(b"")
         try:
             await scenario(act)
         except Exception as exc:
