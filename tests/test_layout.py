@@ -61,8 +61,8 @@ SECRETS: dict[str, tuple[str, list[Path], set[str]]] = {
     "randomness": (
         r"\burandom\b|\bsecrets\b|import random|\brandbytes\b",
         [*PYTHON, *CYTHON],
-        # The key pools; a nonce per handshake, also an argument; the benchmark's own client; and the
-        # drivers, which ask whether a host's source of keys was patched.
+        # The key pools; a nonce per handshake, also an argument; the benchmark's own client; and
+        # the drivers, which ask whether a host's source of keys was patched.
         {
             *("_keys.py", "_encoder_c.pyx", "_handshake_client.py", "load.py"),
             *("_websockets.py", "_websockets_asyncio.py", "_wsproto.py"),
@@ -98,7 +98,7 @@ def is_comment(file: Path, line: str) -> bool:
 
 # Each may import those before it. A package is one room.
 RANKS = [
-    {"errors", "frames", "_keys", "_wake", "close_codes", "_build_info", "_version"},
+    {"errors", "frames", "_keys", "close_codes", "_build_info", "_version"},
     {"_kernels_py", "_kernels_c", "_http", "deflate"},
     {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py"},
     {"_scan_c"},

@@ -66,8 +66,8 @@ def test_messages(
         scanner = module.Scanner(policy, opcodes=("T", "B"))
 
         def shown() -> object:
-            found, end = scanner.messages(buf, pos, most)
-            return [(one.opcode, one.payload, one.data, one.fin) for one in found], end
+            found, end, more = scanner.messages(buf, pos, most)
+            return [(one.opcode, one.payload, one.data, one.fin) for one in found], end, more
 
         return outcome(shown), scanner.frames
 
@@ -118,7 +118,7 @@ def test_faults_are_named_and_nothing_is_consumed(backend: ModuleType) -> None:
         (b"\x81\x8b", "frame_too_big"),
     ]:
         assert scanner.frame(wire, 0, 10) == name
-        assert scanner.messages(wire, 0, 10) == ([], 0)
+        assert scanner.messages(wire, 0, 10) == ([], 0, False)
     assert scanner.frame(b"\x80\x80\0\0\0\0", 0, -1) == "frame_too_big"
     assert scanner.frames == 0
 
@@ -126,20 +126,22 @@ def test_faults_are_named_and_nothing_is_consumed(backend: ModuleType) -> None:
 def test_messages_stop_before_what_is_no_whole_message(backend: ModuleType, streams: Any) -> None:
     text, binary = streams.frame(1, "é".encode()), streams.frame(2, b"\xff")
     scanner = backend.Scanner(STRICT_CLIENT)
-    for other in (
-        streams.frame(9),
-        streams.frame(8),
-        streams.frame(1, fin=False),
-        streams.frame(0),
-        streams.frame(1, b"\xff"),
-        streams.frame(1, b"\xc3"),
-        streams.frame(1, b"abc")[:-1],
-        streams.frame(2, b"12345678901"),
-        b"",
+    for other, incomplete in (
+        (streams.frame(9), False),
+        (streams.frame(8), False),
+        (streams.frame(1, fin=False), False),
+        (streams.frame(0), False),
+        (streams.frame(1, b"\xff"), False),
+        (streams.frame(1, b"\xc3"), False),
+        (streams.frame(2, b"12345678901"), False),
+        (streams.frame(1, b"abc")[:-1], True),
+        (streams.frame(9, b"abc")[:-1], True),
+        (b"\x01", True),
+        (b"", True),
     ):
-        found, end = scanner.messages(text + binary + other + text, 0, 10)
-        assert [one.payload for one in found][:2] == ["é", b"\xff"]
-        assert end == len(text + binary) or not other
+        found, end, more = scanner.messages(text + binary + other, 0, 10)
+        assert [one.payload for one in found] == ["é", b"\xff"]
+        assert (end, more) == (len(text + binary), incomplete)
 
 
 def test_whole_has_the_shape_of_a_frame(backend: ModuleType) -> None:

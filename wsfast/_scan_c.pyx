@@ -160,7 +160,8 @@ cdef class Scanner:
         return <size_t>size <= left and frame.length <= left - size
 
     def messages(self, buf, pos, most, /):
-        """The ``Whole`` messages from ``buf[pos:]`` on, and where they end.
+        """The ``Whole`` messages from ``buf[pos:]`` on, where they end, and whether what follows
+        is, as far as it is there, the beginning of one more frame.
 
         Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
         anything else: other frames, faults, ill-formed text, and what is incomplete.
@@ -169,15 +170,19 @@ cdef class Scanner:
         cdef wsf_frame frame
         cdef size_t at
         cdef uint64_t limit
+        cdef int status
         cdef list items = []
         cdef Whole whole
         if most is not None and most < 0:
-            return items, PyNumber_Index(pos)
+            return items, PyNumber_Index(pos), False
         acquire(buf, &data)
         try:
             at = position_in(&data, pos)
             limit = bound(most)
-            while self.find(&data, at, limit, &frame) > 0:
+            while True:
+                status = self.find(&data, at, limit, &frame)
+                if status <= 0:
+                    break
                 if not frame.fin or frame.rsv or not WSF_TEXT <= frame.opcode <= WSF_BINARY:
                     break
                 message = message_of(data.p + at, &frame)
@@ -189,7 +194,7 @@ cdef class Scanner:
                 items.append(whole)
                 WSF_COUNT(&self.taken)
                 at += frame.size + frame.length
-            return items, at
+            return items, at, status == 0
         finally:
             release(&data)
 

@@ -103,8 +103,9 @@ class Scanner:
 
     def messages(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
-    ) -> tuple[list[Whole], int]:
-        """The ``Whole`` messages from ``buf[pos:]`` on, and where they end.
+    ) -> tuple[list[Whole], int, bool]:
+        """The ``Whole`` messages from ``buf[pos:]`` on, where they end, and whether what follows
+        is, as far as it is there, the beginning of one more frame.
 
         Only unfragmented ones without RSV bits, of at most ``most`` bytes; it stops before
         anything else: other frames, faults, ill-formed text, and what is incomplete.
@@ -114,12 +115,12 @@ class Scanner:
         while True:
             found = self.frame(buf, end, most)
             if not isinstance(found, tuple):
-                return items, end
+                return items, end, found is None
             head, payload, after = found
             message = _message(head, payload)
             if message is None:
                 self.frames -= 1
-                return items, end
+                return items, end, False
             items.append(Whole(self._opcodes[head == _FINAL_BINARY], message))
             end = after
 

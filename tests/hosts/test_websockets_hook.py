@@ -47,15 +47,11 @@ async def echo(connection: Any) -> None:
         await connection.send(message)
 
 
-class Future(wsfast.websockets.asyncio.ServerConnection):
-    wake = "future"
-
-
 class Corked(wsfast.websockets.asyncio.ServerConnection):
     cork = True
 
 
-SERVERS = [wsfast.websockets.asyncio.ServerConnection, Future, Corked]
+SERVERS = [wsfast.websockets.asyncio.ServerConnection, Corked]
 
 
 @COMPRESSION
@@ -211,33 +207,9 @@ def masked(streams: Any, *texts: bytes) -> bytes:
     return b"".join(streams.frame(1, text, key=b"\1\2\3\4") for text in texts)
 
 
-@pytest.mark.parametrize(("kind", "at_once"), list(zip(SERVERS, (True, False, True))))
-def test_direct_wakes_before_data_received_returns(streams: Any, kind: type, at_once: bool) -> None:
-    async def main() -> None:
-        connection, transport = opened(kind)
-        seen: list[bool] = []
-
-        def receive() -> None:  # as the loop calls it: not from a task
-            connection.data_received(masked(streams, b"a"))
-            seen.append(bool(transport.written))
-
-        task = asyncio.create_task(echo(connection))
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().call_soon(receive)
-        await asyncio.sleep(0.01)
-        assert (seen, transport.written) == ([at_once], [b"\x81\x01a"])
-        connection.data_received(masked(streams, b"b"))
-        await asyncio.sleep(0.01)
-        assert transport.written == [b"\x81\x01a", b"\x81\x01b"]
-        task.cancel()
-        await asyncio.wait([task])
-
-    asyncio.run(main())
-
-
 def test_cork_writes_once_for_what_came_together(streams: Any) -> None:
     async def main() -> None:
-        for kind, writes in zip(SERVERS, (3, 3, 1)):
+        for kind, writes in zip(SERVERS, (3, 1)):
             connection, transport = opened(kind)
             connection.data_received(masked(streams, b"a", b"b", b"c"))
             task = asyncio.create_task(echo(connection))
@@ -308,9 +280,3 @@ def test_a_protocol_of_the_users_own_is_left_alone(streams: Any) -> None:
         assert transport.written == [b"\x81\x01a"]
 
     asyncio.run(main())
-
-
-def test_wake_is_one_of_two() -> None:
-    driver.PLAIN.build(0x81, "")  # nothing is received here
-    with pytest.raises(ValueError, match=r"wake must be .direct. or .future., not 'late'"):
-        type("Late", (wsfast.websockets.asyncio.ServerConnection,), {"wake": "late"})

@@ -21,7 +21,6 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import OPEN, Protocol
 from websockets.version import version
 
-from wsfast._wake import DirectWaiter
 from wsfast.codec import Whole
 
 from . import _websockets as frames
@@ -41,7 +40,6 @@ CORK_LIMIT = 64 << 10  # bytes that are collected at most
 
 cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
-DIRECT: set[type] = set()  # classes whose recv() is woken without a turn of the loop
 corked: dict[Connection, bytearray] = {}  # frames that have not left yet
 
 
@@ -54,7 +52,10 @@ def configure(*, policy: str, cork: bool) -> None:
 
 
 CONNECTION = ("process_event", "send_context", "send_data", "drain")
-PROTOCOL = ("receive_data", "recv_frame", "events_received", "send_frame", "data_to_send")
+PROTOCOL = (
+    *("receive_data", "recv_frame", "events_received"),
+    *("send_text", "send_binary", "send_frame", "data_to_send"),
+)
 
 
 def own(self: Any) -> bool:
@@ -91,6 +92,8 @@ def data_received(self: Any, data: bytes) -> None:
         or type(data) is not bytes
         or protocol._state is not OPEN
         or protocol.extensions
+        or protocol.debug
+        or protocol.writes  # what somebody left there leaves with the next read
         or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
         or struct.unpack is not frames.UNPACK
@@ -103,27 +106,29 @@ def data_received(self: Any, data: bytes) -> None:
     buffer = reader.buffer
     if buffer:
         buffer += data
-        messages, end = scanner.messages(buffer, 0, most)
+        messages, end, more = scanner.messages(buffer, 0, most)
         del buffer[:end]
-        rest = b"" if buffer else None
+        rest = b""
     else:
-        messages, end = scanner.messages(data, 0, most)
-        rest = data[end:] if end < len(data) else None
+        messages, end, more = scanner.messages(data, 0, most)
+        rest = data[end:] if end < len(data) else b""
+        if more:
+            buffer += rest
     if messages:
         put(self.recv_messages, messages)
-    if rest is not None:
+    if not more:
         _data_received(self, rest)
-    waiter = self.recv_messages.frames.get_waiter
-    if messages and waiter is not None and not waiter.done():
-        waiter.set_result(None) if type(waiter) is not Waiter else waiter.fire()
 
 
 def put(assembler: Any, messages: list[Whole]) -> None:
-    """``Assembler.put`` of several, but for waking who waits for them."""
+    """``Assembler.put`` of several."""
     if assembler.closed:
         raise EOFError("stream of frames ended")
     queue = assembler.frames.queue
     queue.extend(messages)
+    waiter = assembler.frames.get_waiter
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
     if assembler.high is not None and len(queue) > assembler.high:
         assembler.maybe_pause()
 
@@ -185,29 +190,8 @@ def begin(self: Any, assembler: Any) -> Any:
         flush(self)
     assembler.get_in_progress = True
     queue = assembler.frames
-    if DIRECT and type(self) in DIRECT:
-        if not hasattr(queue, "_wsfast_waiter"):
-            queue._wsfast_waiter = Waiter(queue.loop)
-        waiter = queue._wsfast_waiter
-    else:
-        waiter = queue.loop.create_future()
-    queue.get_waiter = waiter
+    waiter = queue.get_waiter = queue.loop.create_future()
     return waiter
-
-
-class Waiter(DirectWaiter):
-    """Woken at once by ``data_received`` above, in the next turn of the loop by the library."""
-
-    __slots__ = ()
-
-    def done(self) -> bool:
-        return self._callback is None
-
-    def set_result(self, result: None) -> None:
-        self._loop.call_soon(self.fire)
-
-    def set_exception(self, exc: BaseException) -> None:
-        self.set_result(None)  # that the connection has ended is seen without it
 
 
 def end(assembler: Any, waiter: Any) -> None:

@@ -32,7 +32,11 @@ def broadcast(
         except UnicodeEncodeError:
             pass  # the original raises it too
         else:
-            connections = [one for one in connections if not written(one, payload, as_text)]
+            connections = [
+                one
+                for one in connections
+                if not (isinstance(one, Connection) and written(one, payload, as_text))
+            ]
     _broadcast(connections, message, *arguments, **options)
 
 

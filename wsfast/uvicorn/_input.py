@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wsfast._wake import DirectWaiter, FutureWaiter
+from ._wake import DirectWaiter, FutureWaiter
 from wsfast.codec import MessageDecoder
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Close, Ping, Pong, Role, Text

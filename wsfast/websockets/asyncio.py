@@ -13,16 +13,11 @@ from ._protocols import FastConnection
 
 
 class _Fast(FastConnection):
-    """Two settings, to be changed in a subclass.
-
-    ``cork``: what is sent while received messages wait leaves in one write, when the last of them
-    was taken, at 64 KiB, or at the end of the loop's iteration. ``wake``: ``"direct"`` resumes the
-    task in ``recv()`` from ``data_received`` itself, ``"future"`` in the next turn of the loop, as
-    the library does.
-    """
+    """``cork`` set to True in a subclass: what is sent while received messages wait leaves in one
+    write, when the last of them was taken, at 64 KiB, or at the end of the loop's iteration. What
+    waits so is lost to ``transport.close()``; the connection's own ``close()`` sends it."""
 
     cork: ClassVar[bool] = False
-    wake: ClassVar[str] = "direct"
 
     data_received = driver.data_received
     recv = driver.recv
@@ -32,14 +27,8 @@ class _Fast(FastConnection):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.wake not in ("direct", "future"):
-            raise ValueError(f'wake must be "direct" or "future", not {cls.wake!r}')
-        for chosen, classes in (
-            (cls.cork, driver.CORKING),
-            (cls.wake == "direct", driver.DIRECT),
-        ):
-            if chosen:
-                classes.add(cls)
+        if cls.cork:
+            driver.CORKING.add(cls)
 
 
 class ServerConnection(_Fast, server.ServerConnection):

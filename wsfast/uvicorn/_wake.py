@@ -92,7 +92,11 @@ class DirectWaiter:
             return
         self._callback = None
         self.waiting = False
-        self._context.run(callback, self._done)  # type: ignore[union-attr]
+        try:
+            self._context.run(callback, self._done)  # type: ignore[union-attr]
+        except (SystemExit, KeyboardInterrupt) as exc:
+            # They end the loop, but not through uvloop's data_received, which swallows them.
+            self._loop.call_soon(_reraise, exc)
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context) -> None:
         """The task tells how it is to be woken."""
@@ -111,6 +115,10 @@ class DirectWaiter:
     def result(self) -> None:
         """Asked only by a task that was cancelled; others are woken with a Future that is done."""
         raise asyncio.CancelledError(*self._cancelled)
+
+
+def _reraise(exc: BaseException) -> None:
+    raise exc
 
 
 @lru_cache(maxsize=4)
