@@ -285,7 +285,7 @@ def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
         decoder.header = decoder.effective_opcode = decoder.masker = None
     else:
         decoder.effective_opcode = _CONT
-        if masked:
+        if masked and size % 4:
             _rotate(masker, size)
     return event
 
