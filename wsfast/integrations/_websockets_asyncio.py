@@ -165,7 +165,14 @@ async def __aiter__(self: Any) -> AsyncIterator[Any]:
     queue = assembler.frames.queue
     try:
         while True:
-            if not queue and not assembler.closed and not assembler.get_in_progress:
+            if queue and type(queue[0]) is Whole and not assembler.get_in_progress:
+                message = queue.popleft()
+                if assembler.paused:
+                    assembler.maybe_resume()
+                yield message.payload
+            elif queue or assembler.closed or assembler.get_in_progress:
+                yield await self.recv()
+            else:
                 waiter = begin(self, assembler)
                 try:
                     await waiter
@@ -173,13 +180,6 @@ async def __aiter__(self: Any) -> AsyncIterator[Any]:
                     pass
                 finally:
                     end(assembler, waiter)
-            if queue and type(queue[0]) is Whole and not assembler.get_in_progress:
-                message = queue.popleft()
-                if assembler.paused:
-                    assembler.maybe_resume()
-                yield message.payload
-            else:
-                yield await self.recv()
     except ConnectionClosedOK:
         return
 
@@ -225,11 +225,10 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
     ):
         return False
     as_text = text is not False if kind is str else text is True
+    builder = frames.MASKED if masked else frames.PLAIN
     try:
-        frame = (frames.MASKED if masked else frames.PLAIN).build(
-            0x81 if as_text else 0x82, message
-        )
-        if not ((cork or CORKING or corked) and collected(self, frame)):
+        frame = builder.build(0x81 if as_text else 0x82, message)
+        if not (corked or cork or CORKING) or not collected(self, frame):
             self.transport.write(frame)
     except Exception:
         return False  # the library will meet it too, and knows what to do
@@ -269,15 +268,16 @@ def collected(self: Any, frame: bytes) -> bool:
     """Keep a frame to leave with others, while received messages wait and the peer reads."""
     waiting = corked.get(self)
     if waiting is None:
-        if not (cork or type(self) in CORKING):
+        if not (cork or type(self) in CORKING) or self.paused:
             return False
-        if self.paused or not self.recv_messages.frames.queue:
+        if not self.recv_messages.frames.queue:
             return False
-        corked[self] = waiting = bytearray()
+        corked[self] = bytearray(frame)
         self.loop.call_soon(flush, self)
-    waiting += frame
-    if len(waiting) > CORK_LIMIT:
-        flush(self)
+    else:
+        waiting += frame
+        if len(waiting) > CORK_LIMIT:
+            flush(self)
     return True
 
 
