@@ -27,7 +27,10 @@ def digest(thing: FunctionType | type) -> str | None:
     lines = _lines(thing)
     if not lines:
         return None
-    text = " ".join(_significant(lines))
+    try:
+        text = " ".join(_significant(lines))
+    except (SyntaxError, tokenize.TokenError):
+        return "unreadable"  # not what runs: the file was changed beneath a live process
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -64,6 +64,7 @@ def own(self: Any) -> bool:
     ``__module__`` would not tell: wrappers copy it.
     """
     methods = [getattr(type(self), name) for name in CONNECTION]
+    methods.append(Connection.process_event)  # what those of its subclasses call
     methods += [getattr(type(self.protocol), name) for name in PROTOCOL]
     return all(
         method is _send_context
