@@ -140,7 +140,6 @@ def ordinary(protocol: Any) -> bool:
     return (
         not protocol.debug
         and struct.unpack is UNPACK
-        and secrets.token_bytes is TOKEN_BYTES
         and type(method := protocol.recv_frame) is MethodType
         and method.__func__ is _recv_frame
         and type(protocol).receive_data is receive_data
@@ -182,7 +181,6 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
         waits is not parser
         or (type(data) is not bytes and type(data) is not bytearray)
         or reader.buffer
-        or reader.eof
         or not ordinary(self)
     ):
         self._wsfast_parser = None
