@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from ._wake import DirectWaiter, FutureWaiter
 from wsfast.codec import MessageDecoder
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Close, Ping, Pong, Role, Text
 
 from ._output import Output
+from ._wake import DirectWaiter, FutureWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
