@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 
 import pytest
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side
 
+import wsfast
 from wsfast.uvicorn._wake import DirectWaiter
 
 
@@ -33,3 +36,23 @@ def test_a_task_that_is_woken_directly_can_end_the_loop(exception: type[BaseExce
         assert isinstance(task.exception(), exception)
     finally:
         loop.close()
+
+
+def test_strict_refuses_what_the_library_lets_pass() -> None:
+    """The self-test compares with the library, so it must not ask for more than the library."""
+    lengths = bytes.fromhex("82fe0001000000002a"), bytes.fromhex("82ff" + 8 * "ff" + 4 * "00")
+    fine = bytes.fromhex("8281000000002a")
+    for policy, ends in (("strict", True), ("host", False)):
+        (status,) = wsfast.install("websockets", policy=policy, on_refusal="raise")
+        try:
+            assert status.state == "active"
+            for wire in lengths:
+                protocol = Protocol(Side.SERVER, max_size=None)
+                protocol.receive_data(fine + wire)
+                assert protocol.events_received()[0] == Frame(Opcode.BINARY, b"*")
+                assert (protocol.close_sent is not None) is ends
+                if protocol.close_sent is not None:
+                    assert protocol.close_sent.code == CloseCode.PROTOCOL_ERROR
+                    assert "payload length" in protocol.close_sent.reason
+        finally:
+            wsfast.uninstall("websockets")
