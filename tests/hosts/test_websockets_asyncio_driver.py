@@ -1,7 +1,7 @@
 """websockets' asyncio connections, their own against those with our driver: one trace for each.
 
-Scenarios run on a loop of asyncio's with a transport in memory. With ``cork`` and with the direct
-wake only the order within each task and on the wire is the same, not who comes first.
+Scenarios run on a loop of asyncio's with a transport in memory. With ``cork`` only the order within
+each task and on the wire is the same, not who comes first.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import inspect
 import itertools
 import logging
 import secrets
+import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -484,6 +485,16 @@ async def sending_in_turns(act: Act) -> None:
     await act.settle()
     broadcast([act.connection], "skipped")
     await asyncio.sleep(5)
+
+    def last() -> Any:
+        yield "e"
+        act.connection.pause_writing()
+
+    act.spawn(act.connection.send(last()), "last")
+    act.spawn(act.connection.send("f"), "behind it")
+    await asyncio.sleep(1)
+    act.connection.resume_writing()
+    await asyncio.sleep(1)
     act.spawn(act.connection.send(parts()), "cut")
     await act.settle()
     act.spawn(act.connection.send("never"), "never")
@@ -535,9 +546,13 @@ async def a_transport_that_fails_for_a_pong(act: Act) -> None:
 
 @scenario()
 async def a_transport_that_is_closing(act: Act) -> None:
+    async def send() -> None:
+        for word in ("a", "b", "c"):
+            act.say("sender", word)
+            await act.connection.send(word)
+
     act.wire.close()
-    await act.get(act.connection.send("a"))
-    await act.get(act.connection.send("b"))
+    await act.get(send())
 
 
 @scenario()
@@ -700,6 +715,24 @@ async def in_pieces(act: Act) -> None:
 
 async def collect(act: Act, count: int) -> list[Any]:
     return [act.say("got", act.lab.shown(await act.connection.recv())) for _ in range(count)]
+
+
+@scenario()
+async def in_other_types(act: Act) -> None:
+    """A loop may bring bytearrays, and use them again; somebody may call it with anything."""
+    for kind in (bytes, bytearray, memoryview):
+        for data in (texts(act, "a", "b"), texts(act, "c")[:3], texts(act, "c")[3:]):
+            given = bytearray(data)
+            act.connection.data_received(given if kind is bytearray else kind(data))
+            given[:] = b"?" * len(given)
+    for wrong in (None, "text", 5):
+        try:
+            act.connection.data_received(wrong)
+        except TypeError as exc:
+            act.say("main", str(exc))
+    act.feed(texts(act, "d"))
+    for _ in range(10):
+        await act.get(act.connection.recv())
 
 
 @scenario()
@@ -907,7 +940,7 @@ def test_uninstalled_while_corked(corking: Any, side: Side) -> None:
 # ---- extensions, subclasses, replaced parts -----------------------------------------------------
 
 
-@pytest.mark.parametrize("extension", [lab.deflate(), lab.Reverse, lab.deflate(False, False, 9, 9)])
+@pytest.mark.parametrize("extension", [lab.deflate(), lab.Double, lab.deflate(False, False, 9, 9)])
 @pytest.mark.parametrize("name", ["receiving", "sending", "in_pieces", "echoing", "back_pressure"])
 def test_extensions(stage: Any, side: Side, name: str, extension: Any) -> None:
     stage.compare(lambda: trace_of(name, side=side, extensions=[extension]))
@@ -1017,6 +1050,53 @@ def test_methods_replaced_on_the_class(stage: Any, name: str, cls: Any, method: 
     stage.compare(run)
 
 
+@pytest.mark.parametrize("method", ["events_received", "send_text", "send_binary"])
+def test_methods_replaced_later(stage: Any, method: str) -> None:
+    """On the class, while connections have read and sent: as websockets' own tests do it."""
+
+    async def scenario(act: Act) -> None:
+        original = getattr(Protocol, method)
+
+        def spy(self: Any, *args: Any, **options: Any) -> Any:
+            act.say("spy", method)
+            return original(self, *args, **options)
+
+        for _ in range(2):
+            act.feed(texts(act, "a"))
+            await act.get(act.connection.send("b"))
+            await act.get(act.connection.send(b"c"))
+            patch.setattr(Protocol, method, spy)
+        for _ in range(2):
+            await act.get(act.connection.recv())
+
+    def run() -> Any:
+        nonlocal patch
+        with pytest.MonkeyPatch.context() as patch:
+            return perform(scenario, plain(SERVER))
+
+    patch: Any = None
+    assert ("spy", method) in stage.compare(run)[0]
+
+
+def test_a_broken_unpack(stage: Any, side: Side) -> None:
+    """As websockets' own tests do it."""
+
+    def unpack(*args: Any) -> Any:
+        raise RuntimeError("BOOM")
+
+    async def scenario(act: Act) -> None:
+        act.feed(texts(act, "a"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(struct, "unpack", unpack)
+            act.feed(texts(act, "b"))
+        act.feed(texts(act, "c"))
+        act.spawn(act.connection.recv())
+        act.spawn(act.connection.recv())
+        await act.settle()
+
+    stage.compare(lambda: perform(scenario, plain(side)))
+
+
 def test_keys_are_drawn_from_secrets(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> Any:
         keys = itertools.count()
@@ -1036,25 +1116,25 @@ def test_grown_connections(stage: Any, side: Side, name: str) -> None:
     stage.compare(lambda: perform(function, grown(side, **options)))
 
 
-@pytest.mark.parametrize("wake", ["future", "direct"])
+@pytest.mark.parametrize("cork", [False, True], ids=["", "cork"])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_our_classes(stage: Any, side: Side, name: str, wake: str) -> None:
+def test_our_classes(stage: Any, side: Side, name: str, cork: bool) -> None:
     """Without install(): what create_connection= gets."""
     from wsfast.websockets import asyncio as ours
 
     options = {key: value for key, value in SCENARIOS[name][1].items() if key != "max_size"}
     classes = {
-        kind: type(cls.__name__, (cls,), {"wake": wake})
+        kind: type(cls.__name__, (cls,), {"cork": cork})
         for kind, cls in (("server", ours.ServerConnection), ("client", ours.ClientConnection))
     }
     stage.turn(False)
     function = SCENARIOS[name][0]
     original = perform(function, grown(side, **options))
     found = perform(function, grown(side, **classes, **options))
-    if wake == "future":
-        assert found == original, lab.difference(original, found)
-    else:
+    if cork:
         same_in_lanes(original, found)
+    else:
+        assert found == original, lab.difference(original, found)
 
 
 # ---- any scenario -------------------------------------------------------------------------------

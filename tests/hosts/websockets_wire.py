@@ -270,8 +270,8 @@ def perform(
 
 
 def in_lanes(trace: list[Any]) -> dict[str, list[Any]]:
-    """A trace by who met it, with the frames written one by one: for what may write later or less
-    often, or wake a task sooner."""
+    """A trace by who met it, with the frames written one by one: for what may write later and less
+    often."""
     lanes: dict[str, list[Any]] = {}
     for who, *what in trace:
         if what[0] in ("written", "written late"):
