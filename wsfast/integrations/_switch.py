@@ -55,7 +55,10 @@ class Switch:
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
     ) -> list[HostStatus]:
         self.switch_on(names, policy, on_refusal, cork)
-        found = [self._status(life) for life in self._named(names)]
+        lives = self._named(names)
+        if on_refusal != "ignore" and any(life.why_off is PURE for life in lives):
+            _warn(f"wsfast leaves all hosts alone: {PURE}; `wsfast status` says why it is missing")
+        found = [self._status(life) for life in lives]
         refused = tuple([one for one in found if one.state == "refused"])
         if refused and on_refusal == "raise":
             raise HostRefused(refused)
@@ -106,6 +109,8 @@ class Switch:
     # ---- wanting --------------------------------------------------------------------------------
 
     def _named(self, names: tuple[str, ...]) -> list[LiveHost]:
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError('names of hosts are strings: wsfast.install("websockets", "wsproto")')
         unknown = [name for name in names if name not in self._hosts]
         if unknown:
             wrong, right = ", ".join(map(repr, unknown)), ", ".join(self._hosts)

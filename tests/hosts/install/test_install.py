@@ -311,15 +311,24 @@ def test_unknown_names_in_the_environment_are_told_once(calls, monkeypatch, warn
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_pure_python_must_be_asked_for(calls, monkeypatch, asked):
+def test_pure_python_must_be_asked_for(calls, monkeypatch, warnings, asked):
     monkeypatch.setattr(codec, "backend", lambda: "python")
     wish = {"WSFAST_BACKEND": "python"} if asked else {}
     monkeypatch.setattr(codec, "environment", lambda: wish)
     host()
     calls.install()
     assert calls.status().state == ("active" if asked else "off")
-    if not asked:
+    if asked:
+        assert warnings() == []
+    else:
         assert calls.status().reason.startswith("the C extension is not there, and pure Python")
+        (text,) = warnings()
+        assert text.startswith("wsfast leaves all hosts alone: the C extension is not there")
+
+
+def test_names_are_strings(calls):
+    with pytest.raises(TypeError, match="names of hosts are strings"):
+        calls.install(["fakehost"])
 
 
 # ---- hosts with nothing but a switch of their own -----------------------------------------------
