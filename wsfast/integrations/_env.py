@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-KILL, ALL = "0", "1"
+KILL, ALL = {"0", "no", "off", "false"}, {"", "1", "yes", "on", "true"}
 
 
 def wish() -> str:
@@ -15,9 +15,9 @@ def wish() -> str:
 def chosen() -> frozenset[str] | None:
     """The hosts that ``WSFAST`` lets through: None for all, an empty set for ``WSFAST=0``."""
     text = wish()
-    if text in ("", ALL):
+    if text.lower() in ALL:
         return None
-    if text == KILL:
+    if text.lower() in KILL:
         return frozenset()
     return frozenset([name.strip().lower() for name in text.split(",") if name.strip()])
 

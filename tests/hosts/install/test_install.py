@@ -310,6 +310,16 @@ def test_unknown_names_in_the_environment_are_told_once(calls, monkeypatch, warn
     ]
 
 
+@pytest.mark.parametrize(
+    ("wish", "state"), [("Off", "off"), ("false", "off"), ("yes", "active"), ("TRUE", "active")]
+)
+def test_words_in_the_environment(calls, monkeypatch, warnings, wish, state):
+    monkeypatch.setenv("WSFAST", wish)
+    host()
+    calls.install()
+    assert (calls.status().state, warnings()) == (state, [])
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_pure_python_must_be_asked_for(calls, monkeypatch, warnings, asked):
     monkeypatch.setattr(codec, "backend", lambda: "python")
