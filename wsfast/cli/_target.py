@@ -151,8 +151,9 @@ def ask(python: str, environment: Mapping[str, str]) -> dict[str, Any]:
         said = done.stderr.splitlines() or [f"exit status {done.returncode}"]
         raise Missing(
             f"the Python of this command, {shown}, cannot import wsfast ({printable(said[-1])}). "
-            f"Install it there: {shown} -m pip install wsfast. Or, if the command only starts "
-            "another one, put wsfast run behind it"
+            f"Install it there: {shown} -m pip install wsfast. Or name the Python that has it, "
+            f"{printable(sys.executable)}; or, if the command only starts another one, put wsfast "
+            "run behind it"
         )
     answer: dict[str, Any] = json.loads(lines[-1])
     return answer
