@@ -547,11 +547,11 @@ async def a_transport_that_fails_for_a_pong(act: Act) -> None:
 @scenario()
 async def a_transport_that_is_closing(act: Act) -> None:
     async def send() -> None:
+        act.wire.close()
         for word in ("a", "b", "c"):
             act.say("sender", word)
             await act.connection.send(word)
 
-    act.wire.close()
     await act.get(send())
 
 
@@ -827,7 +827,7 @@ async def written_by_hand(act: Act) -> None:
     await act.settle()
     act.connection.protocol.send_text(b"c", fin=False)
     await act.get(act.connection.send("d"))
-    act.connection.protocol.expect_continuation_frame = True
+    act.connection.send_data()
     await act.get(act.connection.send("e"))
 
 
