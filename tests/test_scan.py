@@ -169,6 +169,8 @@ def test_mutable(backend: ModuleType) -> None:
     assert (type(built), built) == (bytearray, b"\x82\x01a")
     _, payload, _ = backend.Scanner(ANY, mutable=True).frame(built, 0, None)
     assert (type(payload), payload) == (bytearray, b"a")
+    [whole], _, _ = backend.Scanner(ANY, mutable=True).messages(built, 0, None)
+    assert (whole.payload, whole.data, type(whole.data)) == (b"a", b"a", bytearray)
 
 
 @pytest.mark.parametrize("name", ["Scanner", "Builder"])

@@ -73,10 +73,12 @@ cdef class Whole:
     """
 
     cdef readonly object opcode, payload
+    cdef bint mutable
 
-    def __init__(self, opcode, payload, /):
+    def __init__(self, opcode, payload, mutable=False, /):
         self.opcode = opcode
         self.payload = payload
+        self.mutable = mutable
 
     @property
     def fin(self):
@@ -84,8 +86,9 @@ cdef class Whole:
 
     @property
     def data(self):
-        """The bytes of the payload."""
-        return self.payload.encode() if isinstance(self.payload, str) else self.payload
+        """The bytes of the payload, as ``Scanner.frame`` would give them."""
+        data = self.payload.encode() if isinstance(self.payload, str) else self.payload
+        return bytearray(data) if self.mutable else data
 
 
 @cython.final
@@ -191,6 +194,7 @@ cdef class Scanner:
                 whole = Whole.__new__(Whole)
                 whole.opcode = self.text if frame.opcode == WSF_TEXT else self.binary
                 whole.payload = message
+                whole.mutable = self.mutable
                 items.append(whole)
                 WSF_COUNT(&self.taken)
                 at += frame.size + frame.length

@@ -30,20 +30,22 @@ class Whole:
     ``payload`` is the decoded ``str`` or the ``bytes``, ``opcode`` what the ``Scanner`` was given.
     """
 
-    __slots__ = ("opcode", "payload")
+    __slots__ = ("_mutable", "opcode", "payload")
 
     opcode: object
     payload: str | bytes
     fin = True
 
-    def __init__(self, opcode: object, payload: str | bytes, /) -> None:
+    def __init__(self, opcode: object, payload: str | bytes, mutable: bool = False, /) -> None:
         self.opcode = opcode
         self.payload = payload
+        self._mutable = mutable
 
     @property
-    def data(self) -> bytes:
-        """The bytes of the payload."""
-        return self.payload.encode() if isinstance(self.payload, str) else self.payload
+    def data(self) -> bytes | bytearray:
+        """The bytes of the payload, as ``Scanner.frame`` would give them."""
+        data = self.payload.encode() if isinstance(self.payload, str) else self.payload
+        return bytearray(data) if self._mutable else data
 
 
 class Scanner:
@@ -121,7 +123,7 @@ class Scanner:
             if message is None:
                 self.frames -= 1
                 return items, end, False
-            items.append(Whole(self._opcodes[head == _FINAL_BINARY], message))
+            items.append(Whole(self._opcodes[head == _FINAL_BINARY], message, self._mutable))
             end = after
 
 
