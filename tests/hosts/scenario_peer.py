@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from scenario_wire import CLOSE, PING, Reader, Wire
-from scenarios import EOF, PAUSE, RESET, Read, Scenario, Step
+from scenarios import EOF, HOLD, PAUSE, RESET, Read, Scenario, Step
 
 LIMIT = 5.0  # seconds without a byte: the host hangs
 QUIET = 0.3  # seconds without a byte from a host that has nothing to do: no more comes
@@ -145,6 +145,8 @@ class Peer:
             self.wanted += step.messages
             while self.messages < self.wanted and not self.over:
                 self._receive()
+        elif step is HOLD:
+            self.host.rest()
         elif step is PAUSE or step is EOF:
             self.host.rest()
             while not self.over and self.link.ready():
@@ -153,6 +155,7 @@ class Peer:
                 self.link.end()
         elif step is RESET:
             self.link.reset()
+            self.reader.rest.clear()
             self.over = True
         return self.over
 

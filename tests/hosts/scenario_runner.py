@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "scenario_hosts")]
 
 from registry import HOSTS  # noqa: E402
-from scenario_peer import QUIET, as_client, as_server  # noqa: E402
+from scenario_peer import QUIET, Silence, as_client, as_server  # noqa: E402
 from scenarios import SCENARIOS, Scenario  # noqa: E402
 
 STAGE = Path(__file__).parent / "scenario_hosts/stage.py"
@@ -166,13 +167,18 @@ def perform(
             if scenario.name.startswith(host.skip):
                 continue
             lines = found.transcripts[scenario.name] = []
-            if host.client:
-                lines += visited(process, listener, scenario)
-            else:
-                lines += connect(port, scenario, process)
+            try:
+                if host.client:
+                    lines += visited(process, listener, scenario)
+                else:
+                    lines += connect(port, scenario, process)
+            except (OSError, Silence) as exc:
+                raise process.failed(f"cannot begin {scenario.name}: {exc!r}") from exc
             lines += process.seen(scenario.name)
             if host.threads:
                 lines[:] = settled(lines)
+            if scenario.vague:
+                lines[:] = [line for line, _ in groupby(lines)]
         found.report = process.end()
     return found
 

@@ -19,6 +19,7 @@ from scenario_wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Wire
 PAUSE = (
     "pause"  # let the host read what was sent, so that the next bytes come in a read of their own
 )
+HOLD = "hold"  # the same, and read nothing meanwhile
 EOF = "eof"  # no more is sent
 RESET = "reset"  # the connection is torn down
 
@@ -36,6 +37,8 @@ Steps = Callable[[Wire], Iterable[Step]]
 Action = tuple[Any, ...]
 SINK: tuple[Action, ...] = (("receive all",),)
 ECHO: tuple[Action, ...] = (("echo",),)
+LOOPS = {"receive all", "echo", "iterate"}  # they end with the connection
+ENDING = {"close", "fail"}
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,12 @@ class Scenario:
     app: Sequence[Action] = SINK
     extension: str = ""  # what a client offers, and what a server agrees to
     eager: bool = False
+    vague: bool = False  # it is chance how often something happens again: once is noted
 
     @property
     def host_closes(self) -> bool:
         """Whether the application closes, and a Close frame of the host wants an answer."""
-        return any(action[0] == "close" for action in self.app)
+        return self.app[-1][0] not in LOOPS or any(action[0] in ENDING for action in self.app)
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -171,8 +175,30 @@ add(
         b"".join(w.text(f"{i}") + w.binary(b"%d" % i) for i in range(100)) + w.close(1000),
     ],
 )
+add("echo-too-late", lambda w: [w.text("one") + w.binary(b"two") + w.close(1000)], ECHO)
+add("echo-fault", lambda w: [w.text("one") + w.binary(b"two") + w.frame(3)], ECHO)
+add(
+    "echo-between",  # what is sent while messages wait, and then something else
+    lambda w: [
+        b"".join(w.text(f"{i}") for i in range(6)),
+        Read(3),
+        w.ping(b"after"),
+        w.close(1000),
+    ],
+    (
+        ("receive",),
+        ("send", "one"),
+        ("ping", b"first"),
+        ("send", b"two"),
+        ("pong", b"second"),
+        ("fragments", ["th", "ree"]),
+        SINK[0],
+    ),
+)
 add("queued", lambda w: [b"".join(w.text(f"{i}") for i in range(400)), w.close(1000)],
     (("wait", 0.02), ("receive all",)))  # fmt: skip
+add("queued-pings", lambda w: [b"".join(w.text(f"{i}") + w.ping(b"%d" % i) for i in range(100)),
+    w.close(1000)], (("wait", 0.02), ("receive all",)))  # fmt: skip
 add("eager", lambda w: [w.text("at once") + w.text("and again"), w.close(1000)], eager=True)
 
 # ---- fragments, control frames ------------------------------------------------------------------
@@ -474,6 +500,12 @@ TOO_BIG: dict[str, Steps] = {
         w.more(b"ab", fin=True),
         EOF,
     ],
+    "then-more": lambda w: [
+        *each(w.binary(octets(MEBIBYTE - 1), fin=False)),
+        *each(w.more(b"ab", fin=True) + w.text("after") + w.ping(b"after") + w.text("again")),
+        w.text("later"),
+        EOF,
+    ],
     "text-fragments": lambda w: [
         *(w.frame(CONT if i else TEXT, letters(1 << 16).encode(), fin=False) for i in range(16)),
         w.more("x", fin=True),
@@ -516,6 +548,15 @@ def nothing(w: Wire) -> Iterable[Step]:
     return []
 
 
+class Text(str): ...
+
+
+class Octets(bytes): ...
+
+
+class Buffer(bytearray): ...
+
+
 MUTABLE = bytearray(b"mutable")
 sends("text", *(("send", letters(n)) for n in SIZES), DONE)
 sends("binary", *(("send", octets(n)) for n in SIZES), DONE)
@@ -537,6 +578,7 @@ sends(
     *(("send", value) for value in (None, 1, {"a": "b"}, 1.5, object)),
     DONE,
 )
+sends("subclasses", *(("send", value) for value in (Text("té"), Octets(b"b"), Buffer(b"b"))), DONE)
 sends("surrogate", ("send", "before"), ("send", "\ud800"), ("send", "after"), DONE)
 sends(
     "fragments",
@@ -595,6 +637,55 @@ for offer, extension in OFFERS.items():
         DONE,
         extension=extension,
     )
+
+add("send-nothing", lambda w: [], (("send", "last"),))  # the application returns
+add("send-fail", lambda w: [], (("send", "last"), ("fail",)))
+# More than the system takes for a peer that does not read; how much it takes is not ours to say.
+LARGE = (*[("send", letters(MEBIBYTE))] * 7, ("send", "small"))
+for kind, steps in {
+    "reader": lambda w: [HOLD, Read(8)],
+    "reset": lambda w: [HOLD, RESET],
+    "close": lambda w: [HOLD, w.close(1000)],
+}.items():
+    ending = (DONE,) if kind == "reader" else ()
+    add(f"send-slow-{kind}", steps, (*LARGE, *ending, *SINK), vague=True)
+FRAGMENTS: Action = ("async fragments", ["one", "two", "three"])
+sends(
+    "together",  # what is sent at the same time does not mix
+    ("together", FRAGMENTS, ("send", "whole"), ("send", b"whole")),
+    ("together", FRAGMENTS, ("later", "ping", b"between"), ("later", "send", b"whole")),
+    ("together", *[("send", f"{i}") for i in range(20)]),
+    ("together", FRAGMENTS, ("later", "broadcast", "skipped"), ("later", "send", "whole")),
+    ("together", ("receive",), ("receive",), DONE),
+    DONE,
+)
+sends(
+    "behind-close",
+    ("together", DONE, ("later", "send", "late"), ("later", "ping", b"late")),
+    ("broadcast", "later still"),
+    DONE,
+)
+for offer in ("none", *OFFERS):
+    sends(
+        f"broadcast-{offer}",
+        *(("broadcast", text) for text in (*ALPHABETS.values(), "", PROSE, letters(70000))),
+        *(("broadcast", data) for data in (b"", octets(300), MUTABLE, memoryview(b"view"))),
+        *(("broadcast", value) for value in (None, 1, ["a"], Text("é"))),
+        ("send", PROSE),
+        DONE,
+        ("broadcast", "late"),
+        extension=OFFERS.get(offer, ""),
+    )
+CLOSES = (("receive",), ("close", 1000, "here"), *SINK)  # while something is under way
+add("close-here-in-fragments", lambda w: [w.text("go") + w.text("unfinished", fin=False)], CLOSES)
+add("close-here-in-frame", lambda w: [w.text("go") + w.text("unfinished")[:-2]], CLOSES)
+add("close-here-in-header", lambda w: [w.text("go") + w.text(letters(300))[:3]], CLOSES)
+add(
+    "close-here-behind",
+    lambda w: [b"".join(w.text(f"{i}") for i in range(9))],
+    (("receive",), ("send", "one"), ("send", b"two"), ("close", 1000, "here"), *SINK),
+)
+add("close-here-full", lambda w: [b"".join(w.text(f"{i}") for i in range(9))], CLOSES)
 
 # ---- other ways to receive ----------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Every host, plain and with wsfast active: one raw peer has all conversations of ``scenarios.py``
 with it, and what comes back and what the application sees must be the same, byte for byte.
 
-Each host runs once in each mode, two at a time. A host that is not installed is a visible skip;
+Each host runs once in each mode, three at a time. A host that is not installed is a visible skip;
 where WSFAST_EXPECT_HOSTS lists it, or says ``all``, it is a failure.
 """
 
@@ -59,7 +59,7 @@ def performances(request: pytest.FixtureRequest) -> Iterator[Performances]:
         if name is not None and not missing(name):
             wanted[name, "plain"] = None
             wanted[name, params.get("mode", "plain")] = None
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         futures: dict[tuple[str, str], Future[Performance]] = {
             case: pool.submit(perform, *case) for case in wanted
         }

@@ -55,14 +55,14 @@ def application(stage: Stage) -> Any:
     return app
 
 
-def uvicorn_server(stage: Stage, implementation: str) -> None:
+def uvicorn_server(stage: Stage, implementation: str, http: str, loop: str) -> None:
     import uvicorn
 
     config = uvicorn.Config(
         application(stage),
         ws=implementation,
-        http="h11",
-        loop="asyncio",
+        http=http,
+        loop=loop,
         lifespan="off",
         log_config=None,
         ws_max_size=LIMIT,

@@ -35,6 +35,10 @@ Note = Callable[[str], None]
 # ---- an application -----------------------------------------------------------------------------
 
 
+class Failure(Exception):
+    """What an application raises, for its host to see to."""
+
+
 class Ended(Exception):
     """A line's ``receive`` or ``next`` says that no more comes, where the host has no exception."""
 
@@ -86,12 +90,14 @@ LOOPS = {
     "stream as": stream,
 }
 NEEDS = {"receive all": "receive", "echo": "receive", "stream as": "stream"}
-TOLD = {"receive", "receive as", "receive cancelled"}  # whose result is worth a note
+TOLD = {"receive", "receive as", "receive cancelled", "together"}  # whose result is worth a note
 
 
 def perform(script: tuple[Action, ...], line: Any, note: Note) -> Play:
     """Do what the script says: yields what may have to be awaited, notes what came of it."""
     for verb, *args in script:
+        if verb == "fail":
+            raise Failure("on purpose")
         need = NEEDS.get(verb, verb.replace(" ", "_"))
         method = getattr(line, need, None)
         if method is None:
