@@ -80,11 +80,14 @@ def add_parser(commands: Any) -> None:
 
 
 def _epilog() -> str:
+    from textwrap import wrap
+
     from .contenders import CONTENDERS, WAYS
     from .plan import KINDS
 
     lines = [f"servers of echo: {', '.join(KINDS['echo'].servers)}", "servers of hosts:"]
-    lines += [f"  {', '.join(family)}" for family in (("raw-tcp",), *KINDS["hosts"].families)]
+    for family in (("raw-tcp",), *KINDS["hosts"].families):
+        lines += wrap(", ".join(family), 98, initial_indent="  ", subsequent_indent="    ")
     lines.append("of these, with")
     for way, text in WAYS.items():
         lines.append(f"  {text}:")
