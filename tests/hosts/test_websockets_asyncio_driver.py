@@ -1268,18 +1268,18 @@ def test_any_scenario_corked(corking: Any, side: Side, data: st.DataObject) -> N
 # ---- on a socket --------------------------------------------------------------------------------
 
 
-def test_served_and_connected(stage: Any) -> None:
-    """serve() and connect() as they are, compressed and not, with both sides patched."""
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_served_and_connected(stage: Any, run: Any, compression: str | None) -> None:
+    """serve() and connect() as they are, on each loop there is, with both sides patched."""
 
-    async def main(compression: str | None) -> list[Any]:
-        found: list[Any] = []
-
+    async def main(found: list[Any]) -> None:
         async def handler(connection: Any) -> None:
             async for message in connection:
                 await connection.send(message)
                 await connection.send([message, message])
-            found.append(connection.close_code)
+            closed.set_result(connection.close_code)
 
+        closed = asyncio.get_running_loop().create_future()
         options = {"compression": compression, "ping_interval": None}
         async with serve(handler, "127.0.0.1", 0, **options) as server:
             port = next(iter(server.sockets)).getsockname()[1]
@@ -1290,12 +1290,14 @@ def test_served_and_connected(stage: Any) -> None:
                 await asyncio.gather(*[client.send(str(i)) for i in range(50)])
                 found += [await client.recv() for _ in range(100)]
                 await (await client.ping())
-            found.append((client.close_code, client.close_reason))
-            await asyncio.sleep(0.05)
+            found += [client.close_code, client.close_reason, await closed]
+
+    def both() -> list[Any]:
+        found: list[Any] = []
+        run(main(found))
         return found
 
-    for compression in (None, "deflate"):
-        stage.compare(lambda compression=compression: asyncio.run(main(compression)))
+    assert len(stage.compare(both)) == 113
 
 
 def test_a_missing_frame_is_noticed() -> None:
