@@ -345,10 +345,10 @@ def ways(play: Sequence[Step], near: int = 40) -> Iterator[list[Step]]:
 
     How near is scaled by the profile of hypothesis, as is what hypothesis does.
     """
-    near = max(3, near * min(100, settings.default.max_examples) // 100)
+    near = max(2, near * min(100, settings.default.max_examples) // 100)
     yield list(play)
     sizes = [len(step[1]) if step[0] == "feed" else 0 for step in play]
-    if sum(sizes) <= 4096:
+    if sum(sizes) <= 600:
         yield bytewise(play)
     for at, size in enumerate(sizes):
         for cut in range(1, size):
