@@ -89,7 +89,7 @@ def _before_sigterm(write: Callable[[], None]) -> None:
 
     def handle(number: int, frame: object) -> None:
         global _terminated
-        if _writing == os.getpid():  # hypercorn terminates workers that are about to end by themselves
+        if _writing == os.getpid():  # hypercorn terminates workers that are about to end anyway
             _terminated = True
             return
         write()
