@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import runners
 import testees
@@ -145,8 +146,7 @@ def table(reports: Path) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     found = [(path.parent, json.loads(path.read_text())) for path in reports.glob("*/*/leg.json")]
-    names = list(TESTEES)
-    found.sort(key=lambda item: (names.index(item[1]["testee"]), item[0].parent, item[1]["groups"]))
+    found.sort(key=lambda item: _order(item[1]))
     for folder, record in found:
         leg = Leg(record["testee"], record["backend"], tuple(record["groups"]))
         verdict = judge(folder / "index.json", leg.groups, record["cannot"])
@@ -155,3 +155,9 @@ def table(reports: Path) -> str:
         words = [leg.testee, leg.backend, leg.part, *counts, f"{record['seconds'] / 60:.1f}"]
         rows.append(f"| {' | '.join(map(str, words))} |")
     return "\n".join(rows)
+
+
+def _order(record: dict[str, Any]) -> tuple[int, int, list[int]]:
+    testee = record["testee"]
+    place = TESTEES[testee].backends.index(record["backend"])
+    return list(TESTEES).index(testee), place, record["groups"]

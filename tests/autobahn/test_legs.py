@@ -131,9 +131,13 @@ def test_patched_hosts_are_compared_with_themselves(played, tmp_path) -> None:
 def test_the_table(played, tmp_path) -> None:
     played(Leg("client", "c", (3,)), messages="NON-STRICT", cases=6)
     played(Leg("bare", "python", (3,)), messages="INFORMATIONAL")
+    for backend in ("c", "plain"):
+        played(Leg("websockets", backend, (3,)))
     assert legs.table(tmp_path).splitlines()[2:] == [
         "| bare | python | 3 | 7 | 0 | 0 | 7 | 0.0 |",
         "| client | c | 3 | 0 | 1 | 6 | 0 | 0.0 |",
+        "| websockets | plain | 3 | 7 | 0 | 0 | 0 | 0.0 |",
+        "| websockets | c | 3 | 7 | 0 | 0 | 0 | 0.0 |",
     ]
 
 
