@@ -8,7 +8,7 @@ ordinary: faults, Close, unknown extensions, subclasses, pieces of compressed an
 from __future__ import annotations
 
 import os
-from codecs import getincrementaldecoder, utf_8_decode
+from codecs import getincrementaldecoder
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from wsproto.frame_protocol import (
     XorMaskerSimple,
 )
 
-from wsfast.codec import Builder, Scanner, instance, mask, mask_inplace, parse_header
+from wsfast.codec import Builder, Scanner, instance, mask, take, take_text
 from wsfast.frames import Policy
 
 from ._seams import Seam
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _receive_data, _events, _send = Connection.receive_data, Connection.events, Connection.send
 _process = XorMaskerSimple.process
+_Utf8 = getincrementaldecoder("utf-8")
 _urandom = os.urandom  # where a test has patched it, wsproto's own code must ask it for keys
 
 # 1.2 hands bytearrays on where 1.3 copies them into bytes: payloads not masked, or empty.
@@ -71,7 +72,6 @@ _SCANNERS = (
     [Scanner(Policy(mask="forbid", rsv=rsv), mutable=_OLD) for rsv in (0, 4)],
 )
 _BUILDERS = [Builder(masked=masked) for masked in (False, True)]
-_ANY = Policy(mask="any")
 
 
 def hits() -> int:
@@ -106,23 +106,26 @@ def events(self: Connection) -> Generator[Event, None, None]:
     while self._events:
         yield self._events.popleft()
     proto: Any = self._proto
-    deflate = False
+    deflate: Any = False
     if type(self) is Connection and type(proto) is FrameProtocol:
-        deflate = _deflate(proto._frame_decoder.extensions)
+        extensions = proto._frame_decoder.extensions
+        deflate = _deflate(extensions) if extensions else None
     if deflate is False:
         yield from _events(self)
         return
     decoder, message, parser = proto._frame_decoder, proto._message_decoder, proto._parse_more
     buffer = decoder.buffer.buffer
-    scan = _SCANNERS[decoder.client][deflate is not None].frame
+    scanner = _SCANNERS[decoder.client][deflate is not None]
     while buffer:
         event = None
         if self._state in _READING and parser.gi_frame is not None:
             try:
-                if deflate is None:
-                    event = _taken(decoder, message, scan)
-                elif decoder.header is None:
-                    event = _inflated(decoder, message, scan, deflate)
+                if deflate is not None:
+                    event = _inflated(decoder, message, scanner, deflate)
+                elif decoder.header is not None:
+                    event = _piece(decoder, message)
+                else:
+                    event = _taken(decoder, message, scanner)
             except ParseFailed as exc:
                 parser.close()
                 event = CloseConnection(code=exc.code, reason=str(exc))
@@ -145,14 +148,13 @@ def _next(self: Connection) -> Event | None:
         self._events = queue
 
 
-def _taken(decoder: FrameDecoder, message: MessageDecoder, scan: Any) -> Event | None:
+def _taken(decoder: FrameDecoder, message: MessageDecoder, scanner: Any) -> Event | None:
     """The next event; ``None``, and no byte is gone, where wsproto's own code must look."""
-    if decoder.header is not None:
-        return _piece(decoder, message)
     buffer = decoder.buffer.buffer
-    found = scan(buffer, 0, None)
+    found = scanner.frame(buffer, 0, None)
     if type(found) is not tuple:
-        return _piece(decoder, message) if found is None and _begun(decoder) else None
+        begun = found is None and _begun(decoder, scanner)
+        return _piece(decoder, message) if begun else None
     head, payload, end = found
     if head == 0x81 and message.opcode is None:  # the common case of what follows
         try:
@@ -167,21 +169,21 @@ def _taken(decoder: FrameDecoder, message: MessageDecoder, scan: Any) -> Event |
         if control is not None:
             event = instance(control, ("payload",), (payload,))
         else:
-            event = _message(message, opcode, payload, True, fin)
+            event = _message(message, opcode, payload, fin)
     if event is not None:
         del buffer[:end]
     return event
 
 
 def _inflated(
-    decoder: FrameDecoder, message: MessageDecoder, scan: Any, deflate: Any
+    decoder: FrameDecoder, message: MessageDecoder, scanner: Any, deflate: Any
 ) -> Event | None:
     """The same for a whole frame, with every call that ``FrameDecoder`` makes to the extension.
 
     They cannot be undone, so that the frame is gone before. Raises ``ParseFailed``.
     """
     buffer = decoder.buffer.buffer
-    found = scan(buffer, 0, None)
+    found = None if decoder.header is not None else scanner.frame(buffer, 0, None)
     if type(found) is not tuple or found[0] not in _KINDS or (_OLD and not found[1]):
         return None
     head, payload, end = found
@@ -197,97 +199,91 @@ def _inflated(
         payload += rest
     if control is not None:
         return instance(control, ("payload",), (payload,))
-    event = _message(message, opcode, payload, True, fin)
+    event = _message(message, opcode, payload, fin)
     if event is None:
         message.process_frame(Frame(opcode, payload, True, fin))  # raises, and says why
     return event
 
 
-def _message(
-    message: MessageDecoder, opcode: Any, payload: Any, finished: bool, fin: bool
-) -> Event | None:
-    """``MessageDecoder.process_frame``; ``None``, and nothing has changed, where that raises."""
-    last = finished and fin
+def _message(message: MessageDecoder, opcode: Any, payload: Any, fin: bool) -> Event | None:
+    """``MessageDecoder.process_frame`` of a whole one; ``None``, and nothing has changed, where
+    that raises."""
     kind: Any = message.opcode
-    decoder: Any = message.decoder
     if (kind is None) is (opcode is _CONT):
         return None
+    decoder: Any = message.decoder
     if kind is None:
         kind = opcode
         if kind is _TEXT:
-            decoder = getincrementaldecoder("utf-8")()
+            decoder = _Utf8()
     if decoder is not None:
         try:
-            payload = _decoded(decoder, payload, last)
+            payload = decoder.decode(payload, fin)
         except UnicodeDecodeError:
             return None
     elif _COPIED:
         payload = bytearray(payload)
-    message.opcode, message.decoder = (None, None) if last else (kind, decoder)
+    message.opcode, message.decoder = (None, None) if fin else (kind, decoder)
     made: type[Event] = TextMessage if kind is _TEXT else BytesMessage
-    return instance(made, _FIELDS, (payload, finished, last))
+    return instance(made, _FIELDS, (payload, True, fin))
 
 
-def _decoded(decoder: Any, payload: Any, last: bool) -> str:
-    """``decoder.decode``, which would make ``bytes`` of a ``bytearray`` first."""
-    if decoder.buffer:
-        text: str = decoder.decode(payload, last)
-        return text
-    text, used = utf_8_decode(payload, "strict", last)
-    if used < len(payload):
-        decoder.buffer = bytes(payload[used:])
-    return text
-
-
-def _begun(decoder: FrameDecoder) -> bool:
+def _begun(decoder: FrameDecoder, scanner: Any) -> bool:
     """``FrameDecoder.parse_header`` of a data frame, where the scanner found no fault."""
     buffer = decoder.buffer.buffer
-    opcode, fin, control = _KINDS.get(buffer[0], (None, True, None))
-    header = parse_header(buffer, policy=_ANY)
-    if header is None or opcode is None or control is not None:
+    opcode, fin, control = _KINDS.get(buffer[0], (_CONT, True, Ping))
+    found = scanner.begin(buffer, 0) if control is None else None
+    if found is None:
         return False
-    decoder.masker = XorMaskerSimple(header.key) if header.masked else XorMaskerNull()
-    decoder.header = Header(fin, _NO_RSV, opcode, header.length, None)
+    _, length, key, end = found
+    decoder.masker = XorMaskerNull() if key is None else XorMaskerSimple(key)
+    decoder.header = Header(fin, _NO_RSV, opcode, length, None)
     decoder.effective_opcode = opcode
     decoder.payload_required = decoder.payload_consumed = 0
-    del buffer[: header.size]
+    del buffer[:end]
     return True
 
 
 def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
-    """Take what is there of the data frame under way, as ``FrameDecoder.process_buffer`` does."""
+    """What is there of the data frame under way: ``process_buffer`` and ``process_frame``."""
     header: Any = decoder.header
     masker: Any = decoder.masker
-    opcode, buffer = decoder.effective_opcode, decoder.buffer.buffer
+    opcode, kind = decoder.effective_opcode, message.opcode
+    buffer = decoder.buffer.buffer
     left = header.payload_len - decoder.payload_consumed
-    piece: Any = buffer if len(buffer) <= left else buffer[:left]
-    size = len(piece)
-    if not size or decoder.payload_required:  # the latter: a control frame
+    size = len(buffer)
+    if size > left:
+        size = left
+    misplaced = (kind is None) is (opcode is _CONT)
+    if not size or misplaced or decoder.payload_required:  # the last: a control frame
         return None
-    masked = type(masker) is XorMaskerSimple
-    text = (message.opcode or opcode) is _TEXT
-    if (
-        text and masked
-    ):  # in place: one large object less, and fresh memory costs more than the rest
-        mask_inplace(piece, masker._masking_key)
-    elif masked:
-        piece = mask(piece, masker._masking_key)
-    elif not text:
-        piece = bytearray(piece) if _OLD else bytes(piece)
-    event = _message(message, opcode, piece, size == left, header.fin)
-    if event is None:
-        if masked and piece is buffer:
-            mask_inplace(buffer, masker._masking_key)
-        return None
-    del buffer[:size]
+    key = masker._masking_key if type(masker) is XorMaskerSimple else None
+    finished = size == left
+    last = finished and header.fin
+    utf8: Any = message.decoder
+    payload: Any
+    if kind is None:
+        kind = opcode
+    if kind is _TEXT:
+        utf8 = utf8 or _Utf8()
+        found = take_text(buffer, size, key, utf8.buffer, last)
+        if found is None:
+            return None
+        payload, utf8.buffer = found
+    else:
+        payload = take(buffer, size, key)
+        if _COPIED or (_OLD and key is None):
+            payload = bytearray(payload)
+    message.opcode, message.decoder = (None, None) if last else (kind, utf8)
     decoder.payload_consumed += size
-    if size == left:
+    if finished:
         decoder.header = decoder.effective_opcode = decoder.masker = None
     else:
         decoder.effective_opcode = _CONT
-        if masked and size % 4:
+        if key is not None and size % 4:
             _rotate(masker, size)
-    return event
+    made: type[Event] = TextMessage if kind is _TEXT else BytesMessage
+    return instance(made, _FIELDS, (payload, finished, last))
 
 
 def _rotate(masker: XorMaskerSimple, size: int) -> None:
