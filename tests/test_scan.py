@@ -41,16 +41,17 @@ def test_names_and_docstrings(agree: Any, name: str) -> None:
     agree(described)
 
 
-@given(st.data(), policies, sizes, st.booleans())
+@given(st.data(), policies, sizes)
 def test_frame(
-    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, mutable: bool
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int
 ) -> None:
     buf = data.draw(streams.mutated(None))
     pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
     kind = data.draw(st.sampled_from([bytes, bytearray, memoryview]))
+    options = {name: data.draw(st.booleans()) for name in ("mutable", "decode")}
 
     def run(module: ModuleType) -> object:
-        scanner = module.Scanner(policy, mutable=mutable)
+        scanner = module.Scanner(policy, **options)
         return outcome(scanner.frame, kind(buf), pos, most), scanner.frames
 
     agree(run)
@@ -109,15 +110,15 @@ def test_take_text(
     agree(run)
 
 
-@given(st.data(), policies, sizes)
+@given(st.data(), policies, sizes, st.booleans())
 def test_messages(
-    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, decode: bool
 ) -> None:
     buf = data.draw(streams.mutated(None))
     pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
 
     def run(module: ModuleType) -> object:
-        scanner = module.Scanner(policy, opcodes=("T", "B"))
+        scanner = module.Scanner(policy, decode=decode, opcodes=("T", "B"))
 
         def shown() -> object:
             found, end, more = scanner.messages(buf, pos, most)
@@ -273,6 +274,20 @@ def test_mutable(backend: ModuleType) -> None:
     assert (type(payload), payload) == (bytearray, b"a")
     [whole], _, _ = backend.Scanner(ANY, mutable=True).messages(built, 0, None)
     assert (whole.payload, whole.data, type(whole.data)) == (b"a", b"a", bytearray)
+
+
+def test_decode(backend: ModuleType, streams: Any) -> None:
+    scanner = backend.Scanner(ANY, decode=True, mutable=True)
+    for wire, expected in [
+        (streams.frame(1, "aé".encode()), "aé"),
+        (streams.frame(1), ""),
+        (streams.frame(1, b"\xff"), bytearray(b"\xff")),
+        (streams.frame(1, b"a", fin=False), bytearray(b"a")),
+        (streams.frame(1, b"a", rsv=4), bytearray(b"a")),
+        (streams.frame(2, b"a"), bytearray(b"a")),
+    ]:
+        _, payload, _ = scanner.frame(wire, 0, None)
+        assert (type(payload), payload) == (type(expected), expected)
 
 
 @pytest.mark.parametrize("name", ["Scanner", "Builder"])

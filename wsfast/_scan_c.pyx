@@ -6,7 +6,10 @@
 ``_scan_py`` is the same thing in Python; read that for what happens, this for how it is stored.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE,
+    PyByteArray_Resize,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.number cimport PyNumber_Index
 from cpython.sequence cimport PySequence_DelSlice
@@ -100,19 +103,21 @@ cdef class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
+    or ``bytearray`` where ``mutable``; with ``decode`` that of a final text frame without RSV bits
+    is the ``str``, if it is well-formed. ``opcodes`` are the host's for text and binary.
     """
 
     cdef wsf_policy rules
     cdef object text, binary
-    cdef bint mutable
+    cdef bint mutable, decode
     cdef uint64_t taken
 
-    def __init__(self, policy, *, mutable=False, opcodes=(1, 2)):
+    def __init__(self, policy, *, mutable=False, decode=False, opcodes=(1, 2)):
         native_policy(policy, &self.rules)
         self.text, self.binary = opcodes
         self.rules.late = False
         self.mutable = mutable
+        self.decode = decode
 
     def __reduce__(self):
         raise TypeError("Scanner cannot be pickled")
@@ -147,7 +152,12 @@ cdef class Scanner:
             return None
         cdef const uint8_t *p = data.p + at
         cdef const uint8_t *key = frame.key if frame.masked else NULL
-        if self.mutable:
+        payload = None
+        if self.decode and frame.fin and not frame.rsv and frame.opcode == WSF_TEXT:
+            payload = message_of(p, &frame)
+        if payload is not None:
+            pass
+        elif self.mutable:
             payload = PyByteArray_FromStringAndSize(NULL, frame.length)
             mask_bytes(<uint8_t *>PyByteArray_AS_STRING(payload), p + frame.size, frame.length, key, 0)
         else:
@@ -262,7 +272,7 @@ def take(buf, size, key, /):
         mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), data.p, n, NULL if key is None else raw, 0)
     finally:
         release(&data)
-    PySequence_DelSlice(buf, 0, n)
+    remove(buf, n)
     return payload
 
 
@@ -276,6 +286,7 @@ def take_text(buf, size, key, held, last, /):
     cdef uint8_t raw[4]
     cdef bytes before = held
     cdef Py_ssize_t kept = len(before), used = 0
+    cdef bint ascii
     cdef size_t n = front_of(buf, size, key, raw, &data)
     cdef uint8_t *out
     try:
@@ -295,7 +306,7 @@ def take_text(buf, size, key, held, last, /):
         if not last:
             held = PyBytes_FromStringAndSize(<const char *>out + used, kept + n - used)
         text = decoded
-    PySequence_DelSlice(buf, 0, n)
+    remove(buf, n)
     return text, held
 
 
@@ -311,6 +322,13 @@ cdef size_t front_of(object buf, object size, object key, uint8_t *raw, Bytes *d
     except BaseException:
         release(data)
         raise
+
+
+cdef int remove(object buf, size_t n) except -1:
+    """``del buf[:n]``, without a slice object where that is all of it."""
+    if <size_t>PyByteArray_GET_SIZE(buf) == n:
+        return PyByteArray_Resize(buf, 0)
+    return PySequence_DelSlice(buf, 0, n)
 
 
 @cython.final

@@ -62,19 +62,26 @@ class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
+    or ``bytearray`` where ``mutable``; with ``decode`` that of a final text frame without RSV bits
+    is the ``str``, if it is well-formed. ``opcodes`` are the host's for text and binary.
     """
 
-    __slots__ = ("_mutable", "_opcodes", "_policy", "frames")
+    __slots__ = ("_decode", "_mutable", "_opcodes", "_policy", "frames")
 
     frames: int  # taken so far
 
     def __init__(
-        self, policy: Policy, *, mutable: bool = False, opcodes: tuple[object, object] = (1, 2)
+        self,
+        policy: Policy,
+        *,
+        mutable: bool = False,
+        decode: bool = False,
+        opcodes: tuple[object, object] = (1, 2),
     ) -> None:
         values = {name: getattr(policy_of(policy), name) for name in Policy.__match_args__}
         self._policy = Policy(**{**values, "check": "header"})
         self._mutable = mutable
+        self._decode = decode
         self._opcodes = opcodes
         self.frames = 0
 
@@ -83,7 +90,7 @@ class Scanner:
 
     def frame(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
-    ) -> tuple[int, bytes | bytearray, int] | str | None:
+    ) -> tuple[int, str | bytes | bytearray, int] | str | None:
         """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
 
         ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
@@ -111,7 +118,11 @@ class Scanner:
             if masked:
                 payload = xor(payload, bytes(view[begin - 4 : begin]), 0)
             self.frames += 1
-            return view[start], bytearray(payload) if self._mutable else payload, end
+            head = view[start]
+            text = _message(head, payload) if self._decode and head == _FINAL_TEXT else None
+            if text is not None:
+                return head, text, end
+            return head, bytearray(payload) if self._mutable else payload, end
 
     def begin(
         self, buf: Buffer, pos: SupportsIndex, /
@@ -152,7 +163,7 @@ class Scanner:
             if not isinstance(found, tuple):
                 return items, end, found is None
             head, payload, after = found
-            message = _message(head, payload)
+            message = payload if isinstance(payload, str) else _message(head, payload)
             if message is None:
                 self.frames -= 1
                 return items, end, False

@@ -137,13 +137,18 @@ class Whole:
 @final
 class Scanner:
     def __init__(
-        self, policy: Policy, *, mutable: bool = False, opcodes: tuple[object, object] = (1, 2)
+        self,
+        policy: Policy,
+        *,
+        mutable: bool = False,
+        decode: bool = False,
+        opcodes: tuple[object, object] = (1, 2),
     ) -> None: ...
     @property
     def frames(self) -> int: ...
     def frame(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
-    ) -> tuple[int, bytes | bytearray, int] | str | None: ...
+    ) -> tuple[int, Any, int] | str | None: ...
     def begin(
         self, buf: Buffer, pos: SupportsIndex, /
     ) -> tuple[int, int, bytes | None, int] | str | None: ...

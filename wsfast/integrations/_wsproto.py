@@ -12,6 +12,7 @@ from codecs import getincrementaldecoder
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.extensions import PerMessageDeflate
@@ -26,6 +27,7 @@ from wsproto.frame_protocol import (
     XorMaskerNull,
     XorMaskerSimple,
 )
+from wsproto.handshake import H11Handshake
 
 from wsfast.codec import Builder, Scanner, instance, mask, take, take_text
 from wsfast.frames import Policy
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from wsproto.frame_protocol import FrameDecoder, MessageDecoder
 
 _receive_data, _events, _send = Connection.receive_data, Connection.events, Connection.send
-_process = XorMaskerSimple.process
+_process, _both_events = XorMaskerSimple.process, WSConnection.events
 _Utf8 = getincrementaldecoder("utf-8")
 _urandom = os.urandom  # where a test has patched it, wsproto's own code must ask it for keys
 
@@ -66,24 +68,24 @@ _MESSAGES = {Message, TextMessage, BytesMessage}
 _RAW = {bytes, bytearray}
 _FIELDS = "data", "frame_finished", "message_finished"
 
-# By [client][compressed]; the builders by [client].
-_SCANNERS = (
-    [Scanner(Policy(mask="require", rsv=rsv)) for rsv in (0, 4)],
-    [Scanner(Policy(mask="forbid", rsv=rsv), mutable=_OLD) for rsv in (0, 4)],
+_FROM_CLIENT = Scanner(Policy(mask="require"), decode=True)
+_FROM_SERVER = Scanner(Policy(mask="forbid"), decode=True, mutable=_OLD)
+# By our side: [client].
+_COMPRESSED = (
+    Scanner(Policy(mask="require", rsv=4)),
+    Scanner(Policy(mask="forbid", rsv=4), mutable=_OLD),
 )
-_BUILDERS = [Builder(masked=masked) for masked in (False, True)]
+_BUILDERS = Builder(masked=False), Builder(masked=True)
 
 
 def hits() -> int:
     """Frames received and sent through here."""
-    counters: list[Any] = [*_SCANNERS[0], *_SCANNERS[1], *_BUILDERS]
+    counters: tuple[Any, ...] = (_FROM_CLIENT, _FROM_SERVER, *_COMPRESSED, *_BUILDERS)
     return sum(counter.frames for counter in counters)
 
 
 def _deflate(extensions: list[Any]) -> Any:
-    """The ``PerMessageDeflate`` they are, ``None`` if there are none, else ``False``."""
-    if not extensions:
-        return None
+    """The one ``PerMessageDeflate`` they are, else ``False``."""
     known = len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate
     return known and extensions[0]
 
@@ -108,30 +110,36 @@ def events(self: Connection) -> Generator[Event, None, None]:
     proto: Any = self._proto
     deflate: Any = False
     if type(self) is Connection and type(proto) is FrameProtocol:
-        extensions = proto._frame_decoder.extensions
-        deflate = _deflate(extensions) if extensions else None
+        decoder = proto._frame_decoder
+        deflate = _deflate(decoder.extensions) if decoder.extensions else None
     if deflate is False:
         yield from _events(self)
         return
-    decoder, message, parser = proto._frame_decoder, proto._message_decoder, proto._parse_more
-    buffer = decoder.buffer.buffer
-    scanner = _SCANNERS[decoder.client][deflate is not None]
+    message, parser, buffer = proto._message_decoder, proto._parse_more, decoder.buffer.buffer
     while buffer:
         event = None
         if self._state in _READING and parser.gi_frame is not None:
             try:
                 if deflate is not None:
-                    event = _inflated(decoder, message, scanner, deflate)
+                    event = _inflated(decoder, message, deflate)
                 elif decoder.header is not None:
                     event = _piece(decoder, message)
                 else:
-                    event = _taken(decoder, message, scanner)
+                    event = _taken(decoder, message)
             except ParseFailed as exc:
                 parser.close()
                 event = CloseConnection(code=exc.code, reason=str(exc))
         if event is None and (event := _next(self)) is None:
             return
         yield event
+
+
+def both_events(self: WSConnection) -> Generator[Event, None, None]:
+    """In the place of ``WSConnection.events``: without the handshake's once they are all taken."""
+    connection: Any = self.connection
+    handshake = self.handshake
+    over = type(connection) is Connection and type(handshake) is H11Handshake
+    return connection.events() if over and not handshake._events else _both_events(self)
 
 
 def _next(self: Connection) -> Event | None:
@@ -148,18 +156,17 @@ def _next(self: Connection) -> Event | None:
         self._events = queue
 
 
-def _taken(decoder: FrameDecoder, message: MessageDecoder, scanner: Any) -> Event | None:
+def _taken(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
     """The next event; ``None``, and no byte is gone, where wsproto's own code must look."""
     buffer = decoder.buffer.buffer
+    scanner = _FROM_SERVER if decoder.client else _FROM_CLIENT
     found = scanner.frame(buffer, 0, None)
     if type(found) is not tuple:
         begun = found is None and _begun(decoder, scanner)
         return _piece(decoder, message) if begun else None
     head, payload, end = found
     if head == 0x81 and message.opcode is None:  # the common case of what follows
-        try:
-            payload = payload.decode()
-        except UnicodeDecodeError:
+        if type(payload) is not str:
             return None
         event: Event | None = instance(TextMessage, _FIELDS, (payload, True, True))
     elif head not in _KINDS or (_OLD and not payload):
@@ -175,15 +182,15 @@ def _taken(decoder: FrameDecoder, message: MessageDecoder, scanner: Any) -> Even
     return event
 
 
-def _inflated(
-    decoder: FrameDecoder, message: MessageDecoder, scanner: Any, deflate: Any
-) -> Event | None:
+def _inflated(decoder: FrameDecoder, message: MessageDecoder, deflate: Any) -> Event | None:
     """The same for a whole frame, with every call that ``FrameDecoder`` makes to the extension.
 
     They cannot be undone, so that the frame is gone before. Raises ``ParseFailed``.
     """
     buffer = decoder.buffer.buffer
-    found = None if decoder.header is not None else scanner.frame(buffer, 0, None)
+    found = None
+    if decoder.header is None:
+        found = _COMPRESSED[decoder.client].frame(buffer, 0, None)
     if type(found) is not tuple or found[0] not in _KINDS or (_OLD and not found[1]):
         return None
     head, payload, end = found
@@ -264,8 +271,9 @@ def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
     payload: Any
     if kind is None:
         kind = opcode
+        if kind is _TEXT:
+            utf8 = _Utf8()
     if kind is _TEXT:
-        utf8 = utf8 or _Utf8()
         found = take_text(buffer, size, key, utf8.buffer, last)
         if found is None:
             return None
@@ -274,7 +282,10 @@ def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
         payload = take(buffer, size, key)
         if _COPIED or (_OLD and key is None):
             payload = bytearray(payload)
-    message.opcode, message.decoder = (None, None) if last else (kind, utf8)
+    if last:
+        message.opcode = message.decoder = None
+    elif opcode is not _CONT:
+        message.opcode, message.decoder = kind, utf8
     decoder.payload_consumed += size
     if finished:
         decoder.header = decoder.effective_opcode = decoder.masker = None
@@ -317,7 +328,7 @@ def send(self: Connection, event: Any) -> bytes:
         or proto._outbound_opcode is not None
         or (proto.client and os.urandom is not _urandom)
         or type(event.data) not in _HEADS
-        or (deflate := _deflate(proto.extensions)) is False
+        or (deflate := _deflate(proto.extensions) if proto.extensions else None) is False
     ):
         return _send(self, event)
     data = event.data
@@ -339,6 +350,7 @@ READS = tuple(
         ("extensions", "PerMessageDeflate"),
         ("frame_protocol", "Buffer Frame FrameDecoder FrameProtocol Header MessageDecoder Opcode"),
         ("frame_protocol", "RsvBits XorMaskerNull XorMaskerSimple"),
+        ("handshake", "H11Handshake.events"),
     )
     for name in names.split()
 )
@@ -346,6 +358,7 @@ SEAMS = (
     Seam("wsproto.connection:Connection.receive_data", receive_data),
     Seam("wsproto.connection:Connection.events", events, reads=READS),
     Seam("wsproto.connection:Connection.send", send),
+    Seam("wsproto:WSConnection.events", both_events),
     Seam("wsproto.frame_protocol:XorMaskerSimple.process", process),
 )
 
