@@ -155,12 +155,10 @@ cdef class Scanner:
         payload = None
         if self.decode and frame.fin and not frame.rsv and frame.opcode == WSF_TEXT:
             payload = message_of(p, &frame)
-        if payload is not None:
-            pass
-        elif self.mutable:
+        if payload is None and self.mutable:
             payload = PyByteArray_FromStringAndSize(NULL, frame.length)
             mask_bytes(<uint8_t *>PyByteArray_AS_STRING(payload), p + frame.size, frame.length, key, 0)
-        else:
+        elif payload is None:
             payload = PyBytes_FromStringAndSize(NULL, frame.length)
             mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, frame.length, key, 0)
         WSF_COUNT(&self.taken)
