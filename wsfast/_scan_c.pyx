@@ -6,10 +6,7 @@
 ``_scan_py`` is the same thing in Python; read that for what happens, this for how it is stored.
 """
 
-from cpython.bytearray cimport (
-    PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE,
-    PyByteArray_Resize,
-)
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.number cimport PyNumber_Index
 from cpython.sequence cimport PySequence_DelSlice
@@ -17,9 +14,8 @@ from libc.string cimport memcpy
 cimport cython
 
 from wsfast._encoder_c cimport take_key
-from wsfast._kernels_c cimport (
-    Bytes, acquire, bound, mask_bytes, native_policy, position_in, read_key, release,
-)
+from wsfast._kernels_c cimport Bytes, acquire, bound, mask_bytes, native_policy, position_in
+from wsfast._kernels_c cimport read_key, release
 from wsfast._wsf cimport *
 
 from wsfast import _kernels_c
@@ -270,7 +266,7 @@ def take(buf, size, key, /):
         mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), data.p, n, NULL if key is None else raw, 0)
     finally:
         release(&data)
-    remove(buf, n)
+    PySequence_DelSlice(buf, 0, n)
     return payload
 
 
@@ -297,14 +293,13 @@ def take_text(buf, size, key, held, last, /):
     held = b""
     if kept or not ascii:  # what was to be the string is the scratch that is decoded instead
         try:
-            decoded = PyUnicode_DecodeUTF8Stateful(
-                <const char *>out, kept + n, NULL, NULL if last else &used)
+            decoded = PyUnicode_DecodeUTF8Stateful(<char *>out, kept + n, NULL, NULL if last else &used)
         except UnicodeDecodeError:
             return None
         if not last:
             held = PyBytes_FromStringAndSize(<const char *>out + used, kept + n - used)
         text = decoded
-    remove(buf, n)
+    PySequence_DelSlice(buf, 0, n)
     return text, held
 
 
@@ -320,13 +315,6 @@ cdef size_t front_of(object buf, object size, object key, uint8_t *raw, Bytes *d
     except BaseException:
         release(data)
         raise
-
-
-cdef int remove(object buf, size_t n) except -1:
-    """``del buf[:n]``, without a slice object where that is all of it."""
-    if <size_t>PyByteArray_GET_SIZE(buf) == n:
-        return PyByteArray_Resize(buf, 0)
-    return PySequence_DelSlice(buf, 0, n)
 
 
 @cython.final
