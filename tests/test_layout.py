@@ -99,13 +99,14 @@ def is_comment(file: Path, line: str) -> bool:
 # Each may import those before it. A package is one room.
 RANKS = [
     {"errors", "frames", "_keys", "close_codes", "_build_info", "_version"},
-    {"_kernels_py", "_kernels_c", "_http", "deflate"},
-    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py"},
+    {"_kernels_py", "_kernels_c", "_http", "_zlib"},
+    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py", "deflate"},
     {"_scan_c"},
     {"_codec_py", "_codec_c", "_handshake_client"},
     {"codec", "handshake", "_deadlines"},
     {"connection"},
     {"prepared"},
+    {"broadcasting"},
     {"uvicorn", "integrations"},
     {"websockets"},
     {"cli"},
