@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from wsfast import (
     Close,
     Connection,
+    FrameEncoder,
     Limits,
     LocalProtocolError,
     MessageDecoder,
@@ -20,6 +23,7 @@ from wsfast import (
     broadcast,
 )
 from wsfast.deflate import PerMessageDeflate
+from wsfast.handshake import ClientHandshake
 
 TEXT = '{"event": "tick", "values": [1, 2, 3, 4, 5, 6, 7, 8, 9]}' * 4
 LARGE = "x" * (4 << 20)  # more than the buffers of a socket take
@@ -275,3 +279,72 @@ def test_stream_peer_that_never_reads_is_aborted(slow: Any) -> None:
         await peer.drain()  # no error
 
     run(pair(talk, close_timeout=0.05))
+
+
+# ---- examples/broadcast_server.py ---------------------------------------------------------------
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "broadcast_server.py"
+
+
+class Client:
+    """One of the room, who offers compression."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def enter(self, early: str = "") -> Client:
+        """``early`` is what it says before it has the server's answer."""
+        opening = ClientHandshake("ws://localhost/", extensions=[PerMessageDeflate()])
+        hello = FrameEncoder(Role.CLIENT).text(early) if early else b""
+        self.writer.write(opening.request() + hello)
+        response = None
+        while response is None:
+            response = opening.feed(await self.reader.read(1 << 16))
+        self.connection = Connection(Role.CLIENT, extensions=response.extensions)
+        self.heard = self.connection.receive(opening.trailing)
+        return self
+
+    def say(self, text: str) -> None:
+        self.connection.send(text)
+        self.writer.writelines(self.connection.data_to_send())
+
+    async def hear(self, count: int) -> list[Any]:
+        while len(self.heard) < count:
+            self.heard += self.connection.receive(await self.reader.read(1 << 16))
+        heard, self.heard = self.heard[:count], self.heard[count:]
+        return heard
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="needs a checkout")
+@pytest.mark.parametrize("slow", ["drop", "disconnect", "wait"])
+def test_example(slow: str) -> None:
+    example = runpy.run_path(str(EXAMPLE))
+
+    async def main() -> None:
+        room = example["Room"](slow)
+        server = await asyncio.start_server(room.serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        clients = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(3)]
+        for client in clients[:2]:
+            await client.enter()
+        await clients[2].enter(early="I am here")
+        assert [await client.hear(1) for client in clients] == [["I am here"]] * 3
+        clients[0].say(TEXT)
+        assert [await client.hear(1) for client in clients] == [[TEXT]] * 3
+        clients[0].connection.close()
+        clients[0].writer.writelines(clients[0].connection.data_to_send())
+        assert type((await clients[0].hear(1))[0]) is Close
+        while len(room.peers) > 2:
+            await asyncio.sleep(0.01)
+        ticking = asyncio.ensure_future(room.tell_the_time())
+        assert len((await clients[1].hear(1))[0]) == len("12:00:00")
+        ticking.cancel()
+        for client in clients:
+            client.writer.close()
+        while room.peers:
+            await asyncio.sleep(0.01)
+        server.close()
+        await server.wait_closed()
+
+    run(main())

@@ -226,11 +226,11 @@ class Inflater:
 class Compressors:
     """Compressors with the same settings, and the idle ones: none holds anything of a message."""
 
-    __slots__ = ("_backend", "_idle", "_level", "_mem_level", "_window")
+    __slots__ = ("_backend", "_bits", "_idle", "_level", "_mem_level")
 
     def __init__(self, backend: Backend, bits: int, level: int, mem_level: int) -> None:
         self._backend = backend
-        self._window = -bits
+        self._bits = bits
         self._level = backend.levels[level]
         self._mem_level = mem_level
         self._idle: list[Any] = []
@@ -241,7 +241,7 @@ class Compressors:
             return self._idle.pop()
         except IndexError:
             module = self._backend.deflates
-            return module.compressobj(self._level, zlib.DEFLATED, self._window, self._mem_level)
+            return module.compressobj(self._level, zlib.DEFLATED, -self._bits, self._mem_level)
 
     def give(self, context: Any) -> None:
         """Back, behind a full flush."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
+_SERVER = Role.SERVER  # looked up once: members of an enum are not cheap
+
 
 class PreparedMessage:
     """A text (``str``) or binary message, ready for a server to send to any number of peers.
@@ -40,7 +42,7 @@ class PreparedMessage:
         """
         if connection is None:
             return self._frames[None]
-        if connection.role is not Role.SERVER:
+        if connection.role is not _SERVER:
             raise LocalProtocolError("mask_required")
         for agreed in connection.extensions:
             if isinstance(agreed, DeflateParameters):
