@@ -21,6 +21,7 @@ _TAIL = b"\x00\x00\xff\xff"  # §7.2.1: what a sync flush ends with and the wire
 # bytes, and each time costs us a new context: as much as inflating 1.5 messages of 64 bytes,
 # or 4 with 32 KiB of history to copy (1.3 and 3.4 us, where such a message took 0.9).
 _MAX_FINAL_BLOCKS = 1024
+_MAXSIZE = sys.maxsize
 _STEP = 4096  # bytes: zlib copies what follows a final block, so behind one we feed by pieces
 _IDLE = 4  # compressors kept for connections without takeover: enough for as many threads
 
@@ -112,6 +113,7 @@ class Inflater:
         "_max_ratio",
         "_read",
         "_takeover",
+        "_window",
         "_wrote",
         "_zlib",
     )
@@ -126,6 +128,7 @@ class Inflater:
     ) -> None:
         self._zlib = backend.inflates
         self._bits = bits
+        self._window = 1 << bits
         self._takeover = takeover
         self._max_ratio = max_ratio
         self._context: Any = None
@@ -145,7 +148,7 @@ class Inflater:
         # An empty payload is no DEFLATE data, but unmistakable, and some senders write it.
         if fin and read:
             data += _TAIL
-        most = 0 if limit is None or limit >= sys.maxsize else limit + 1
+        most = 0 if limit is None or limit >= _MAXSIZE else limit + 1
         context = self._context
         if context is None:
             context = self._open()
@@ -160,18 +163,23 @@ class Inflater:
             raise RemoteProtocolError("deflate_error") from None
         if limit is not None and len(out) > limit:
             raise RemoteProtocolError("message_too_big")
-        if fin:
-            self._end(read, len(out))
-        else:
+        if not fin:
             self._read = read
             self._wrote += len(out)
+            return out
+        ratio = self._max_ratio
+        if ratio is not None and self._wrote + len(out) > ratio * read:
+            raise RemoteProtocolError("message_too_big")
+        self._read = self._wrote = self._finals = 0
+        if not self._takeover:
+            self._context = self._history = None
         return out
 
     def _open(self) -> Any:
         """A context whose window is the history."""
         history = self._history
         if history:
-            recent = bytes(history[-(1 << self._bits) :])
+            recent = bytes(history[-self._window :])
             context = self._zlib.decompressobj(-self._bits, recent)
         else:
             context = self._zlib.decompressobj(-self._bits)
@@ -179,7 +187,7 @@ class Inflater:
         return context
 
     def _remember(self, out: bytes) -> None:
-        window = 1 << self._bits
+        window = self._window
         history = self._history
         if history is None:
             history = self._history = bytearray()
@@ -212,15 +220,6 @@ class Inflater:
             room -= len(out)
             pos += len(piece) - len(context.unused_data)
         return b"".join(parts)
-
-    def _end(self, read: int, last: int) -> None:
-        """The end of a message of ``read`` bytes, whose last piece yielded ``last``."""
-        ratio = self._max_ratio
-        if ratio is not None and self._wrote + last > ratio * read:
-            raise RemoteProtocolError("message_too_big")
-        self._read = self._wrote = self._finals = 0
-        if not self._takeover:
-            self._context = self._history = None
 
 
 class Compressors:
