@@ -136,9 +136,8 @@ def test_what_drain_raises_is_not_lost() -> None:
 def test_await_works_for_every_policy() -> None:
     async def main() -> None:
         for slow in ("drop", "disconnect", "wait"):
-            over = Target(2)
-            found = await broadcast([over, Target()], "", slow=slow, max_unsent=1, timeout=0)
-            assert found[0] is over
+            over = [Target(2), Target(2), Target(2)]
+            assert await broadcast(over, "", slow=slow, max_unsent=1, timeout=0) == over
 
     run(main())
 
@@ -261,6 +260,18 @@ def test_stream_peer_is_slow_by_what_the_transport_holds() -> None:
         assert [item if type(item) is Close else len(item) for item in items[1:]] == [
             len("kept"), len("last"), Close(1000, ""),
         ]  # fmt: skip
+
+    run(pair(talk))
+
+
+def test_stream_peer_whose_transport_is_gone_is_passed_over() -> None:
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.writer.transport.abort()
+        assert broadcast([peer], "x").slow == []
+        with pytest.raises(LocalProtocolError):
+            peer.send_prepared(PreparedMessage("x"))
+        peer.disconnect()  # is without effect
+        assert peer.connection.close_sent is None
 
     run(pair(talk))
 

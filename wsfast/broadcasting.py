@@ -67,7 +67,7 @@ class Broadcast:
             finally:
                 for task in waiting:
                     task.cancel()
-            self.slow = [waiting[task] for task in late]
+            self.slow = [target for task, target in waiting.items() if task in late]
             _disconnect(self.slow)
             for task in done:
                 task.result()
