@@ -84,7 +84,7 @@ def test_wait_sends_to_all_and_waits_for_the_slow() -> None:
         sent = broadcast([quick, late], "hello", slow="wait", max_unsent=100)
         assert quick.frames and late.frames  # sent in order, whatever is awaited
         assert sent.slow == [late]
-        waiting = asyncio.ensure_future(sent._finish())
+        waiting = asyncio.ensure_future(sent)
         await asyncio.sleep(0.01)
         assert not waiting.done()
         late.read.set()
@@ -108,9 +108,7 @@ def test_wait_disconnects_after_its_timeout() -> None:
 def test_a_wait_that_is_cancelled_leaves_no_task() -> None:
     async def main() -> None:
         stuck, before = Target(), asyncio.all_tasks()
-        waiting = asyncio.ensure_future(
-            broadcast([stuck], "x", slow="wait", max_unsent=0)._finish()
-        )
+        waiting = asyncio.ensure_future(broadcast([stuck], "x", slow="wait", max_unsent=0))
         await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

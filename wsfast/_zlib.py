@@ -15,13 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_MAXSIZE = sys.maxsize  # most that zlib can be told to yield
 _TAIL = b"\x00\x00\xff\xff"  # §7.2.1: what a sync flush ends with and the wire leaves out
 
 # No compressor ends the stream hundreds of times within a message, but an attacker can every two
 # bytes, and each time costs us a new context: as much as inflating 1.5 messages of 64 bytes,
 # or 4 with 32 KiB of history to copy (1.3 and 3.4 us, where such a message took 0.9).
 _MAX_FINAL_BLOCKS = 1024
-_MAXSIZE = sys.maxsize
 _STEP = 4096  # bytes: zlib copies what follows a final block, so behind one we feed by pieces
 _IDLE = 4  # compressors kept for connections without takeover: enough for as many threads
 

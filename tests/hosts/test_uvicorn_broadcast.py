@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -167,3 +169,29 @@ def test_disconnect_says_why(run, serve, room):
             assert await client.items() == [Close(1008, "too slow")]
 
     run(main())
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_the_scope_makes_no_cycle(run, fake, settle, accepted):
+    """It holds the connection, which is gone with it, without a garbage collection."""
+    gone = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept" if accepted else "websocket.close"})
+
+    async def main():
+        connection = fake(app)
+        await settle()
+        weakref.finalize(connection.protocol, gone.append, True)
+        await connection.lost()
+        await settle()
+        connection.protocol = connection.state = connection.task = None
+        await settle()
+        assert gone
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()

@@ -149,6 +149,7 @@ class WebSocketProtocol(Input):
         """Tell the application, whatever it waits for."""
         code = 1006 if self._state in _NEVER_OPEN else 1005
         self._end_as(State.LOST)
+        self._opening = None  # its scope holds this object
         self._put({"type": "websocket.disconnect", "code": code})
         self._server_state.connections.discard(self)
         self._trace("WebSocket connection lost")
