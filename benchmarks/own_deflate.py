@@ -43,7 +43,7 @@ def ours(name: str, case: DeflateCase) -> Work:
 
 def alone(name: str, case: DeflateCase) -> Work:
     """The back end's modules and nothing else: neither frames nor text, no limit, no BFINAL."""
-    backend = _zlib.backend(name)
+    backend = _zlib.load(name)
     compressor = backend.deflates.compressobj(backend.levels[-1], 8, -BITS, MEM_LEVEL)
     compress, flush = compressor.compress, compressor.flush
     decompress = backend.inflates.decompressobj(-BITS).decompress

@@ -53,7 +53,7 @@ def _zlib_ng() -> Any:
     return zlib_ng
 
 
-def _load(name: str) -> Backend:
+def _make(name: str) -> Backend:
     if name == "zlib":
         return Backend(name, zlib, zlib, _ZLIB_LEVELS)
     if name == "zlib-ng":
@@ -70,7 +70,7 @@ _loaded: dict[str, Backend] = {}
 _default = "zlib"
 
 
-def backend(name: str | None = None) -> Backend:
+def load(name: str | None = None) -> Backend:
     """The back end of that name, or the process's default.
 
     ``ValueError`` for an unknown name, ``ImportError`` where its packages are missing.
@@ -81,7 +81,7 @@ def backend(name: str | None = None) -> Backend:
         if name not in BACKENDS:
             raise ValueError(f"no zlib back end {name!r}: there are {', '.join(BACKENDS)}")
         try:
-            found = _loaded[name] = _load(name)
+            found = _loaded[name] = _make(name)
         except ImportError as exc:
             hint = f"pip install 'wsfast[{name}]'"
             raise ImportError(f"the zlib back end {name!r} is not installed: {hint}") from exc
@@ -95,7 +95,7 @@ def set_zlib_backend(name: str) -> None:
     of that name. ``PerMessageDeflate(backend=…)`` goes before it.
     """
     global _default
-    _default = backend(name).name
+    _default = load(name).name
 
 
 class Inflater:
@@ -124,9 +124,9 @@ class Inflater:
         *,
         takeover: bool,
         max_ratio: float | None = None,
-        backend: Backend,
+        backend: str | None = None,
     ) -> None:
-        self._zlib = backend.inflates
+        self._zlib = load(backend).inflates
         self._bits = bits
         self._window = 1 << bits
         self._takeover = takeover
@@ -222,7 +222,7 @@ class Inflater:
         return b"".join(parts)
 
 
-class Compressors:
+class _Compressors:
     """Compressors with the same settings, and the idle ones: none holds anything of a message."""
 
     __slots__ = ("_backend", "_bits", "_idle", "_level", "_mem_level")
@@ -248,15 +248,16 @@ class Compressors:
             self._idle.append(context)
 
 
-_compressors: dict[tuple[str, int, int, int], Compressors] = {}
+_compressors: dict[tuple[str, int, int, int], _Compressors] = {}
 
 
-def compressors(backend: Backend, bits: int, level: int, mem_level: int) -> Compressors:
+def _equal(backend: Backend, bits: int, level: int, mem_level: int) -> _Compressors:
     """Those of the process with these settings."""
     key = (backend.name, bits, level, mem_level)
-    return _compressors.get(key) or _compressors.setdefault(
-        key, Compressors(backend, bits, level, mem_level)
-    )
+    found = _compressors.get(key)
+    if found is None:
+        found = _compressors.setdefault(key, _Compressors(backend, bits, level, mem_level))
+    return found
 
 
 class Deflater:
@@ -264,8 +265,17 @@ class Deflater:
 
     __slots__ = ("_compressors", "_context", "_takeover", "threshold")
 
-    def __init__(self, compressors: Compressors, *, takeover: bool, threshold: int) -> None:
-        self._compressors = compressors
+    def __init__(
+        self,
+        bits: int,
+        *,
+        takeover: bool,
+        level: int,
+        mem_level: int,
+        threshold: int,
+        backend: str | None = None,
+    ) -> None:
+        self._compressors = _equal(load(backend), bits, level, mem_level)
         self._takeover = takeover
         self._context: Any = None
         self.threshold = threshold

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from ._zlib import Deflater, Inflater, compressors, set_zlib_backend
-from ._zlib import backend as zlib_backend
+from ._zlib import Deflater, Inflater, load, set_zlib_backend
 from .frames import Role
 
 TYPE_CHECKING = False
@@ -65,7 +64,7 @@ class DeflateParameters:
         self.level = config.level
         self.mem_level = config.mem_level
         self.threshold = config.threshold
-        self.backend = zlib_backend(config.backend).name
+        self.backend = load(config.backend).name
         self.header = _field(agreed)
         self.alone: str | None = None
         if self.server_no_context_takeover:
@@ -78,8 +77,7 @@ class DeflateParameters:
             bits, alone = self.client_max_window_bits, self.client_no_context_takeover
         else:
             bits, alone = self.server_max_window_bits, self.server_no_context_takeover
-        module = zlib_backend(self.backend)
-        return Inflater(bits, takeover=not alone, max_ratio=max_ratio, backend=module)
+        return Inflater(bits, takeover=not alone, max_ratio=max_ratio, backend=self.backend)
 
     def deflater(self) -> Deflater:
         """A fresh object for ``FrameEncoder(deflate=…)``."""
@@ -87,8 +85,14 @@ class DeflateParameters:
             bits, alone = self.server_max_window_bits, self.server_no_context_takeover
         else:
             bits, alone = self.client_max_window_bits, self.client_no_context_takeover
-        ours = compressors(zlib_backend(self.backend), bits, self.level, self.mem_level)
-        return Deflater(ours, takeover=not alone, threshold=self.threshold)
+        return Deflater(
+            bits,
+            takeover=not alone,
+            level=self.level,
+            mem_level=self.mem_level,
+            threshold=self.threshold,
+            backend=self.backend,
+        )
 
     def __repr__(self) -> str:
         return f"DeflateParameters({self.role}, {self.header!r})"
@@ -154,7 +158,7 @@ class PerMessageDeflate:
         self.level = _check("level", level, -1, 9)
         self.mem_level = _check("mem_level", mem_level, 1, 9)
         self.threshold = _check("threshold", threshold, 0, sys.maxsize)
-        self.backend = None if backend is None else zlib_backend(backend).name
+        self.backend = None if backend is None else load(backend).name
 
     def negotiate(self, params: Parameters) -> DeflateParameters | None:
         """The server's answer to one offer; None declines it (§5.1, §7), whatever is wrong."""
