@@ -28,7 +28,7 @@ build: $(READY)
 	WSFAST_BUILD=yes $(BIN)/python setup.py --quiet build_ext --inplace
 
 test: build
-	WSFAST_EXPECT=c-scalar WSFAST_EXPECT_HOSTS=all $(BIN)/python -m pytest $(ARGS)
+	WSFAST_EXPECT=c-scalar,zlib-ng,isal WSFAST_EXPECT_HOSTS=all $(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) lint-c
 	$(BIN)/ruff check

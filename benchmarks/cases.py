@@ -97,6 +97,8 @@ TITLES = {
     "mask-inplace": "Mask in place, ns",
     "utf8": "Is it UTF-8? ns",
     "text": "UTF-8 to str, ns",
+    "deflate": "Send and receive a JSON text with permessage-deflate, ns",
+    "deflate-send": "Send a JSON text with permessage-deflate, ns",
 }
 
 SIZES = {

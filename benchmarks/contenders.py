@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cases import KEY, Case
+from deflate_cases import DeflateCase
 from offers import (
     Contender,
     Offer,
@@ -181,6 +182,48 @@ def websockets_pure_mask(case: Case) -> Work:
     if pure is None:
         raise ImportError("websockets runs without its C extension: the row above is this one")
     return simple(pure, case.payload, KEY)
+
+
+def websockets_end(side: str, case: DeflateCase) -> Any:
+    """An open protocol with permessage-deflate as its servers agree on it by default."""
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+    from websockets.protocol import Protocol, Side, State
+
+    protocol = Protocol(Side[side], state=State.OPEN, max_size=MAX_MESSAGE)
+    protocol.extensions = [PerMessageDeflate(False, False, 12, 12, {"memLevel": 5})]
+    return protocol
+
+
+@offers("websockets", "deflate", "deflate-send", package="websockets", delivers="Frame, decoded")
+def websockets_deflate(case: DeflateCase) -> Work:
+    server, client = websockets_end("SERVER", case), websockets_end("CLIENT", case)
+    messages = case.messages
+
+    def run(n: int) -> None:
+        for _ in repeat(None, n):
+            for message in messages:
+                server.send_text(message.encode())
+                for data in server.data_to_send():
+                    client.receive_data(data)
+                for event in client.events_received():
+                    bytes(event.data).decode()
+
+    def sending(n: int) -> None:
+        for _ in repeat(None, n):
+            for message in messages:
+                server.send_text(message.encode())
+                server.data_to_send()
+
+    def once() -> object:
+        frames = []
+        for message in messages:
+            server.send_text(message.encode())
+            frames.append(b"".join(server.data_to_send()))
+            client.receive_data(frames[-1])
+        case.note("websockets", frames)
+        return [bytes(event.data).decode() for event in client.events_received()]
+
+    return sending if case.op == "deflate-send" else run, once
 
 
 # ---- picows: its Cython protocol, by way of the calls an event loop makes ------------------------

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import wsfast
-from wsfast import codec
+from wsfast import _zlib, codec
 
 # A shared CI core can stall for longer than any deadline: the timeout of pyproject.toml is enough.
 # A fixture of module scope may outlive an example; drawing a mutated stream is not quick.
@@ -55,10 +55,20 @@ C_BACKENDS = [f"c-{isa}" for isa in reversed(C._kernels_c._available())] if C el
 BACKENDS = ["python", *C_BACKENDS]
 
 
+def _installed(name: str) -> bool:
+    """Whether this zlib back end is; a package that is there but does not load is an error."""
+    packages = {"zlib": [], "zlib-ng": ["zlib_ng"], "isal": ["isal", "zlib_ng"]}
+    return all(importlib.util.find_spec(package) for package in packages[name])
+
+
+ZLIB_BACKENDS = [name for name in _zlib.BACKENDS if _installed(name)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    missing = [name for name in EXPECTED if name not in BACKENDS]
+    present = BACKENDS + ZLIB_BACKENDS
+    missing = [name for name in EXPECTED if name not in present]
     if missing:
-        found = ", ".join(BACKENDS)
+        found = ", ".join(present)
         raise pytest.UsageError(f"WSFAST_EXPECT: no {', '.join(missing)} here (there are {found})")
 
 
@@ -67,6 +77,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [
         f"wsfast {wsfast.__version__} from {place}, back end {codec.backend()}",
         f"back ends tested: {', '.join(BACKENDS)}; expected: {', '.join(EXPECTED) or 'none'}",
+        f"zlib back ends tested: {', '.join(ZLIB_BACKENDS)}",
     ]
 
 
@@ -89,6 +100,19 @@ def backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """Each implementation in turn: a module with the names of layers 1 and 2."""
     with implementation(request.param) as module:
         yield module
+
+
+@pytest.fixture(scope="module", params=_zlib.BACKENDS)
+def zlib_backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each zlib back end in turn, as the process's default; skipped where it is not installed.
+
+    Unless WSFAST_EXPECT lists it: ``make test`` and CI do.
+    """
+    if request.param not in ZLIB_BACKENDS:
+        pytest.skip(f"pip install 'wsfast[{request.param}]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_zlib, "_default", request.param)
+        yield request.param
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@
 
 import os
 import sys
+import threading
 import zlib
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import wsfast
+from wsfast import _zlib
 from wsfast.codec import FrameEncoder, MessageDecoder
 from wsfast.deflate import Deflater, Inflater, PerMessageDeflate
 from wsfast.errors import RemoteProtocolError
@@ -17,12 +20,27 @@ HELLO = bytes.fromhex("f2 48 cd c9 c9 07 00")
 TAIL = b"\x00\x00\xff\xff"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def each_back_end(zlib_backend):
+    """Every test here on every back end: as the default, which the helpers below ask for."""
+
+
 def inflater(bits=15, takeover=True, max_ratio=None):
     return Inflater(bits, takeover=takeover, max_ratio=max_ratio)
 
 
 def deflater(bits=15, takeover=True, level=-1, mem_level=5):
     return Deflater(bits, takeover=takeover, level=level, mem_level=mem_level, threshold=0)
+
+
+def stdlib(bits=15, level=-1):
+    """What another implementation sends: the standard library's zlib, a new context each time."""
+
+    def deflate(data):
+        compressor = zlib.compressobj(level, zlib.DEFLATED, -bits, 5)
+        return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    return deflate
 
 
 def inflate_name(data, limit=None, **options):
@@ -59,10 +77,11 @@ def test_rfc_7_2_3_2_shared_window():
     context = inflater()
     assert context.inflate(HELLO, True, 5) == b"Hello"
     assert context.inflate(bytes.fromhex("f2 00 11 00 00"), True, 5) == b"Hello"
-    assert deflater().deflate(b"Hello", True) == HELLO
-    ours = deflater()
-    ours.deflate(b"Hello", True)
-    assert ours.deflate(b"Hello", True) == bytes.fromhex("f2 00 11 00 00")
+    ours, theirs = deflater(), inflater()
+    wires = [ours.deflate(b"Hello", True) for _ in range(2)]
+    assert wires[0] == HELLO
+    assert len(wires[1]) < len(HELLO)  # 5 bytes of zlib, 4 of ISA-L
+    assert [theirs.inflate(wire, True, 5) for wire in wires] == [b"Hello"] * 2
 
 
 def test_rfc_7_2_3_2_without_takeover():
@@ -78,7 +97,9 @@ def test_rfc_7_2_3_2_without_takeover():
 def test_rfc_7_2_3_6_empty_message():
     ours, theirs = deflater(), inflater()
     for _ in range(3):
-        assert ours.deflate(b"", True) == b"\x00"
+        wire = ours.deflate(b"", True)
+        assert wire in (b"\x00", b"\x02\x00")  # ISA-L has a block more
+        assert theirs.inflate(wire, True, 0) == b""
         assert theirs.inflate(b"\x00", True, 0) == b""
     assert theirs.inflate(b"", True, 0) == b""  # no block at all, which some senders write
     assert theirs.inflate(HELLO, True, 5) == b"Hello"
@@ -154,7 +175,8 @@ def bomb():
 def produced(monkeypatch):
     """How many bytes each call of zlib's inflate gave."""
     sizes = []
-    real = zlib.decompressobj
+    module = _zlib.load().inflates
+    real = module.decompressobj
 
     class Spy:
         def __init__(self, *args):
@@ -168,7 +190,7 @@ def produced(monkeypatch):
             sizes.append(len(out))
             return out
 
-    monkeypatch.setattr("wsfast.deflate.zlib.decompressobj", Spy)
+    monkeypatch.setattr(module, "decompressobj", Spy)
     return sizes
 
 
@@ -275,6 +297,8 @@ def test_s5_floods_of_final_blocks_are_refused():
     assert inflater().inflate(b"\x03\x00" * 1024 + b"\x00", True, 0) == b""
     assert inflate_name(b"\x03\x00" * 1025 + b"\x00", 0) == "deflate_error"
     context = inflater()
+    for _ in range(2):  # they are counted by message
+        context.inflate(b"\x03\x00" * 600 + b"\x00", True, 0)
     context.inflate(b"\x03\x00" * 600, False, 0)
     with pytest.raises(RemoteProtocolError):
         context.inflate(b"\x03\x00" * 600 + b"\x00", True, 0)
@@ -295,6 +319,136 @@ def test_garbage_never_raises_anything_else(data, fin):
             context.inflate(data, fin, 1000)
     except RemoteProtocolError as exc:
         assert exc.name in ("deflate_error", "message_too_big")
+
+
+# Back ends
+
+
+def outcome(deal, backend, pieces, bits, limit):
+    """What a connection would see: all that comes out, then the error if there is one."""
+    context = Inflater(bits, takeover=True, backend=backend)
+    out = b""
+    try:
+        for i, piece in enumerate(pieces):
+            out += context.inflate(piece, i in deal, limit)
+    except RemoteProtocolError as exc:
+        return out, exc.name
+    return out, None
+
+
+@given(data=st.data(), bits=st.integers(8, 15), level=st.integers(0, 9))
+def test_same_bytes_errors_and_limits_as_the_standard_library(zlib_backend, data, bits, level):
+    """Whatever comes in: right, damaged or invented, in any pieces, messages one after another."""
+    size = data.draw(st.sampled_from([0, 20, 600, 5000]))
+    seed = data.draw(st.binary(min_size=1, max_size=40))
+    message = (seed * (size // len(seed) + 1))[:size] + seed
+    wire = bytearray(stdlib(max(bits, 9), level)(message) if data.draw(st.booleans()) else seed)
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(wire) - 1)) if wire else 0
+        wire[place : place + 1] = data.draw(st.binary(max_size=2))
+    step = data.draw(st.integers(1, 80))
+    pieces = [bytes(wire[i : i + step]) for i in range(0, len(wire), step)] * 2
+    deal = data.draw(st.sets(st.integers(0, len(pieces) or 1)))
+    limit = data.draw(st.sampled_from([None, 0, 5, 300, len(message) - 1, len(message)]))
+    expected = outcome(deal, "zlib", pieces, bits, limit)
+    assert outcome(deal, zlib_backend, pieces, bits, limit) == expected
+
+
+@given(
+    messages=st.lists(st.binary(max_size=600), max_size=5),
+    bits=st.integers(9, 15),
+    level=st.integers(-1, 9),
+    mem_level=st.integers(1, 9),
+    takeover=st.booleans(),
+    repeat=st.sampled_from([1, 40]),
+)
+def test_the_standard_library_understands_what_we_send(
+    messages, bits, level, mem_level, takeover, repeat
+):
+    """Whatever the settings; without takeover each message by itself."""
+    ours = deflater(bits, takeover, level, mem_level)
+    theirs = zlib.decompressobj(-bits)
+    for message in messages:
+        if not takeover:
+            theirs = zlib.decompressobj(-bits)
+        message *= repeat
+        assert theirs.decompress(ours.deflate(message, True) + TAIL) == message
+        assert not theirs.eof and not theirs.unconsumed_tail
+
+
+@pytest.mark.parametrize("level", range(-1, 10))
+def test_every_level_is_one_of_the_back_ends(zlib_backend, level):
+    data = b"level 0 of ISA-L makes it bigger " * 3
+    wire = deflater(level=level).deflate(data, True)
+    assert (len(wire) > len(data)) is (level == 0 and zlib_backend != "isal")
+
+
+def test_no_takeover_shares_compressors_and_no_windows():
+    """One compressor for all connections with equal settings; none while nothing is sent."""
+    first, second = deflater(takeover=False), deflater(takeover=False)
+    text = os.urandom(400)
+    assert first.deflate(text, True) == second.deflate(text, True)
+    assert first._context is None and second._context is None
+    first.deflate(text, False)  # a fragmented message keeps its own until it ends
+    begun = first._context
+    assert second.deflate(b"Hello", True) == HELLO
+    assert first._context is begun
+    first.deflate(b"", True)
+    assert first._context is None
+    many = [deflater(takeover=False) for _ in range(10)]
+    for last in (False, True):
+        for one in many:
+            one.deflate(b"at the same time", last)
+    assert len(first._compressors._idle) == 4
+
+
+def test_threads_never_share_a_compressor():
+    wrong = []
+
+    def work(seed):
+        data = seed * 5000
+        for _ in range(100):
+            wire = deflater(takeover=False).deflate(data, True)
+            if zlib.decompressobj(-15).decompress(wire + TAIL) != data:
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=[bytes([n])]) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_default_is_for_connections_made_after(zlib_backend):
+    before = PerMessageDeflate().negotiate(())
+    named = PerMessageDeflate(backend="zlib").negotiate(())
+    try:
+        wsfast.set_zlib_backend("zlib")
+        assert PerMessageDeflate().negotiate(()).backend == "zlib"
+    finally:
+        wsfast.set_zlib_backend(zlib_backend)
+    assert before.backend == zlib_backend and named.backend == "zlib"
+    assert before.deflater()._compressors._backend.name == zlib_backend
+
+
+@pytest.mark.parametrize("name", ["", "zlibng", "deflate"])
+def test_unknown_back_ends(name):
+    for choose in (wsfast.set_zlib_backend, lambda name: PerMessageDeflate(backend=name)):
+        with pytest.raises(ValueError, match="there are zlib, zlib-ng, isal"):
+            choose(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"), [("zlib-ng", "zlib_ng"), ("isal", "isal"), ("isal", "zlib_ng")]
+)
+def test_a_missing_back_end_says_what_to_install(run_python, name, hidden):
+    code = f"import sys, wsfast; sys.modules[{hidden!r}] = None; wsfast.set_zlib_backend({name!r})"
+    said = run_python("-c", code).stderr
+    words = (
+        f"ImportError: the zlib back end '{name}' is not installed: pip install 'wsfast[{name}]'"
+    )
+    assert said.strip().splitlines()[-1] == words
 
 
 # With the codec

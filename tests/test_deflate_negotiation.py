@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsfast import handshake
 from wsfast.deflate import PerMessageDeflate
 
 
@@ -54,7 +55,7 @@ def test_server_windows(config, offer, header, inflate_bits, deflate_bits):
     agreed = negotiated(config, **offer)
     assert agreed.header == "; ".join(filter(None, ["permessage-deflate", header]))
     assert agreed.inflater()._bits == inflate_bits
-    assert agreed.deflater()._bits == deflate_bits
+    assert agreed.deflater()._compressors._bits == deflate_bits
 
 
 @pytest.mark.parametrize("side", ["server", "client"])
@@ -115,7 +116,7 @@ def test_client_offer():
 def test_client_windows(config, answer, inflate_bits, deflate_bits):
     agreed = PerMessageDeflate(**config).confirm(tuple(answer.items()))
     assert agreed.inflater()._bits == inflate_bits
-    assert agreed.deflater()._bits == deflate_bits
+    assert agreed.deflater()._compressors._bits == deflate_bits
 
 
 @pytest.mark.parametrize(
@@ -205,3 +206,119 @@ def test_uvicorn_parameters_and_laziness():
     inflate, deflate = agreed.inflater(), agreed.deflater()
     assert inflate._context is None and deflate._context is None
     assert "PerMessageDeflate(" in repr(config) and "server_max_window_bits=12" in repr(agreed)
+
+
+# On the wire: the field as it comes, RFC 7692 §5 and §7.1.3, RFC 6455 §9.1
+
+HEADERS = [
+    ("Host", "server.example.com"),
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Sec-WebSocket-Version", "13"),
+]
+NAME = "Sec-WebSocket-Extensions"
+
+
+def answer(*fields, **config):
+    """The server's Sec-WebSocket-Extensions to these of a client; None: there is none."""
+    offer = handshake.check_upgrade("GET", "1.1", HEADERS + [(NAME, field) for field in fields])
+    response = handshake.accept(offer, extensions=[PerMessageDeflate(**config)])
+    found = [value for name, value in response.headers if name == NAME.encode()]
+    assert len(found) == len(response.extensions) <= 1
+    return found[0].decode() if found else None
+
+
+def test_rfc_7_1_3_simplest_offer():
+    assert answer("permessage-deflate") == "permessage-deflate"
+
+
+def test_rfc_7_1_3_offer_with_a_fallback():
+    offer = (
+        "permessage-deflate; client_max_window_bits; server_max_window_bits=10, "
+        "permessage-deflate; client_max_window_bits"
+    )
+    assert answer(offer) == "permessage-deflate; server_max_window_bits=10"
+    # A server that could not have a window of 10 takes the second; 8 is what ours cannot have.
+    wanted = "permessage-deflate; client_max_window_bits=12"
+    assert answer(offer.replace("=10", "=8"), client_max_window_bits=12) == wanted
+
+
+def test_rfc_7_1_3_the_simplest_answer_is_always_allowed_but_for_what_was_asked():
+    assert answer("permessage-deflate; client_max_window_bits") == "permessage-deflate"
+    for asked in ("server_no_context_takeover", "server_max_window_bits=10"):
+        assert answer(f"permessage-deflate; {asked}") == f"permessage-deflate; {asked}"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'permessage-deflate; server_max_window_bits="10"',
+        'permessage-deflate;server_max_window_bits = "1\\0"',
+        "permessage-deflate ; server_max_window_bits\t=\t10",
+        "  permessage-deflate;\tserver_max_window_bits=10  ",
+        'permessage-foo; x="10", permessage-deflate; server_max_window_bits=10',
+        ", permessage-deflate; server_max_window_bits=10,",
+    ],
+)
+def test_quoted_values_and_white_space_mean_the_same(field):
+    assert answer(field) == "permessage-deflate; server_max_window_bits=10"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("permessage-foo",),
+        ("x-webkit-deflate-frame",),
+        ("permessage-deflate; server_max_window_bits=8",),
+        ("permessage-deflate; server_max_window_bits=16",),
+        ('permessage-deflate; server_max_window_bits="08"',),
+        ("permessage-deflate; client_max_window_bits=7",),
+        ("permessage-deflate; foo=1", "permessage-deflate; client_max_window_bits=0"),
+        ("permessage-deflate; server_no_context_takeover; server_no_context_takeover",),
+    ],
+)
+def test_s12_what_cannot_be_accepted_is_declined_and_the_connection_opens(fields):
+    assert answer(*fields) is None
+
+
+def test_the_first_that_can_be_accepted_wins_over_several_fields():
+    fields = ["permessage-deflate; foo", "x-y, permessage-deflate; server_max_window_bits=9"]
+    wanted = "permessage-deflate; server_max_window_bits=9"
+    assert answer(*fields, "permessage-deflate") == wanted
+
+
+@pytest.mark.parametrize(
+    ("field", "bits"),
+    [
+        ('permessage-deflate; server_max_window_bits="12"', 12),
+        ("permessage-deflate;server_max_window_bits=9; client_max_window_bits=9", 9),
+        ("permessage-deflate; server_max_window_bits=8", 8),  # we only have to inflate it
+    ],
+)
+def test_client_reads_the_same_grammar(field, bits):
+    opening = handshake.ClientHandshake(
+        "ws://localhost/", extensions=[PerMessageDeflate()], nonce=b"the sample nonce"
+    )
+    opening.request()
+    response = opening.feed(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+        b"Sec-WebSocket-Extensions: " + field.encode() + b"\r\n\r\n"
+    )
+    assert response is not None
+    (agreed,) = response.extensions
+    assert agreed.server_max_window_bits == bits
+    assert agreed.inflater()._bits == bits
+
+
+@given(
+    st.text(st.sampled_from('permessage-deflate;,= "1089server_max_window_bits\\\t'), max_size=80)
+)
+def test_s12_no_field_raises_anything_but_a_refusal(tail):
+    try:
+        found = answer("permessage-deflate; " + tail)
+    except handshake.HandshakeError as exc:
+        assert exc.status == 400
+    else:
+        assert found is None or found.startswith("permessage-deflate")

@@ -287,8 +287,8 @@ def test_our_client_and_our_server_agree(cs, cc, ss, sc, flags):
     served = accept(offer, extensions=[has])
     response = ours.feed(bytes(served))
     (theirs,), (mine,) = served.extensions, response.extensions
-    assert theirs.deflater()._bits == mine.inflater()._bits
-    assert theirs.inflater()._bits >= mine.deflater()._bits
+    assert theirs.deflater()._compressors._bits == mine.inflater()._bits
+    assert theirs.inflater()._bits >= mine.deflater()._compressors._bits
     assert theirs.deflater()._takeover == mine.inflater()._takeover
     assert theirs.inflater()._takeover or not mine.deflater()._takeover
     assert mine.inflater().inflate(theirs.deflater().deflate(b"x" * 999, True), True, 999)

@@ -35,7 +35,7 @@ def test_mutable_data_is_copied():
     assert message.frame_for(None).endswith(b"abc")
 
 
-def test_compressed_once_for_all_connections_without_takeover():
+def test_compressed_once_for_all_connections_without_takeover(zlib_backend):
     message = PreparedMessage(TEXT)
     first, second = (connection(("server_no_context_takeover", None)) for _ in range(2))
     frame = message.frame_for(first)
@@ -45,6 +45,35 @@ def test_compressed_once_for_all_connections_without_takeover():
     assert client is not None
     decoder = MessageDecoder(Role.CLIENT, inflate=client.inflater())
     assert decoder.feed(frame + frame) == [TEXT, TEXT]
+
+
+def test_one_frame_for_each_set_of_parameters():
+    """Window, threshold and the rest may differ between connections."""
+    alone = ("server_no_context_takeover", None)
+    message = PreparedMessage(TEXT)
+    wide, narrow = connection(alone), connection(alone, ("server_max_window_bits", "9"))
+    assert message.frame_for(wide) is message.frame_for(connection(alone))
+    assert message.frame_for(narrow) is not message.frame_for(wide)
+    high = PerMessageDeflate(threshold=10_000).negotiate([alone])
+    assert high is not None
+    plain = Connection(Role.SERVER, extensions=[high])
+    for _ in range(2):
+        assert message.frame_for(plain) is message.frame_for(None)
+
+
+def test_other_extensions_are_passed_by():
+    class Other:
+        name = header = "x-other"
+
+        def inflater(self, max_ratio=None):
+            return None
+
+        deflater = inflater
+
+    message = PreparedMessage(TEXT)
+    assert message.frame_for(Connection(Role.SERVER, extensions=[Other()])) is message.frame_for(
+        None
+    )
 
 
 @pytest.mark.parametrize("data", [5, None, 1.5])

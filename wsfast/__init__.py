@@ -62,11 +62,13 @@ __all__ = [
     "PreparedMessage",
     "RemoteProtocolError",
     "Role",
+    "StreamPeer",
     "Text",
     "Utf8Decoder",
     "Utf8Validator",
     "__version__",
     "backend",
+    "broadcast",
     "build_header",
     "build_info",
     "handshake",
@@ -76,6 +78,7 @@ __all__ = [
     "mask_inplace",
     "parse_header",
     "scan",
+    "set_zlib_backend",
     "status",
     "uninstall",
     "utf8_valid",
@@ -88,9 +91,12 @@ _LATE = {
     "HostRefused": "integrations",
     "HostStatus": "integrations",
     "PreparedMessage": "prepared",
+    "StreamPeer": "broadcasting",
+    "broadcast": "broadcasting",
     "handshake": "handshake",
     "install": "integrations",
     "is_active": "integrations",
+    "set_zlib_backend": "deflate",
     "status": "integrations",
     "uninstall": "integrations",
 }
@@ -98,8 +104,10 @@ _LATE = {
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import handshake
+    from .broadcasting import StreamPeer, broadcast
     from .close_codes import CloseCode
     from .connection import Connection
+    from .deflate import set_zlib_backend
     from .integrations import HostRefused, HostStatus, install, is_active, status, uninstall
     from .prepared import PreparedMessage
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ._handshake_values import Negotiated
     from .frames import Policy
+    from .prepared import PreparedMessage
 
     Event = str | bytes | Text | Ping | Pong | Close | RemoteProtocolError
 
@@ -257,6 +258,17 @@ class Connection:
             frame = self._binary(data, compress=compress)
         self._out.append(frame)
         self.bytes_queued += len(frame)
+
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """Queue a message framed for many connections, §5.4 permitting; the server's. As ``send``.
+
+        It goes uncompressed where the peer would need our earlier messages to inflate it.
+        """
+        if self.state is not _OPEN and self._farewell is None:
+            raise LocalProtocolError("closing")
+        if self._fragmented:
+            raise LocalProtocolError("expected_continuation")
+        self._queue(message.frame_for(self))
 
     def send_fragment(self, data: str | Buffer | Text, *, fin: bool) -> None:
         """Queue the next fragment of a message, its first making it text or binary; §5.4.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
+_SERVER = Role.SERVER  # looked up once: members of an enum are not cheap
+
 
 class PreparedMessage:
     """A text (``str``) or binary message, ready for a server to send to any number of peers.
@@ -29,8 +31,8 @@ class PreparedMessage:
         self._is_text = isinstance(data, str)
         self._data = data.encode() if isinstance(data, str) else bytes(memoryview(data))
         self._compress = compress
-        # By what the frame depends on: (window bits, level, memLevel), None for uncompressed.
-        self._frames: dict[tuple[int, int, int] | None, bytes] = {None: self._frame(None)}
+        # By DeflateParameters.alone; None: uncompressed.
+        self._frames: dict[str | None, bytes] = {None: self._frame(None)}
 
     def frame_for(self, connection: Connection | None) -> bytes:
         """The frame to send on ``connection``, or with ``None`` the uncompressed one.
@@ -40,25 +42,20 @@ class PreparedMessage:
         """
         if connection is None:
             return self._frames[None]
-        if connection.role is not Role.SERVER:
+        if connection.role is not _SERVER:
             raise LocalProtocolError("mask_required")
         for agreed in connection.extensions:
-            if isinstance(agreed, DeflateParameters) and self._fits(agreed):
-                return self._compressed(agreed)
+            if isinstance(agreed, DeflateParameters):
+                frame = self._frames.get(agreed.alone)
+                return self._compressed(agreed) if frame is None else frame
         return self._frames[None]
 
-    def _fits(self, parameters: DeflateParameters) -> bool:
-        if self._compress is not None and not self._compress:
-            return False
-        if not parameters.server_no_context_takeover:
-            return False
-        return bool(self._compress) or len(self._data) >= parameters.threshold
-
     def _compressed(self, parameters: DeflateParameters) -> bytes:
-        key = (parameters.server_max_window_bits, parameters.level, parameters.mem_level)
-        frame = self._frames.get(key)
-        if frame is None:
-            frame = self._frames[key] = self._frame(parameters)
+        wanted = self._compress
+        if wanted is None:
+            wanted = len(self._data) >= parameters.threshold
+        frame = self._frame(parameters) if wanted else self._frames[None]
+        self._frames[parameters.alone] = frame
         return frame
 
     def _frame(self, parameters: DeflateParameters | None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from unittest import mock
 
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
@@ -45,7 +46,10 @@ def test_scope(run, serve):
                 "query_string": b"a=1",
                 "subprotocols": ["one", "two", "three"],
                 "state": {},
-                "extensions": {"websocket.http.response": {}, "wsfast": {"version": 1}},
+                "extensions": {
+                    "websocket.http.response": {},
+                    "wsfast": {"version": 1, "connection": mock.ANY},
+                },
             }
 
     run(main())

@@ -7,25 +7,22 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.utils import get_local_addr, is_ssl
 
-from wsfast.deflate import PerMessageDeflate
 from wsfast.handshake import ServerHandshake, accept, check_upgrade, reject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from uvicorn._types import WebSocketScope
     from uvicorn.config import Config
 
+    from wsfast._handshake_values import ServerExtension
     from wsfast.frames import Limits
     from wsfast.handshake import Response
 
     Headers = list[tuple[bytes, bytes]]
-
-# What uvicorn asks of permessage-deflate.
-DEFLATE = PerMessageDeflate(server_max_window_bits=12, client_max_window_bits=12, mem_level=5)
 
 
 class Opening:
@@ -47,8 +44,9 @@ class Opening:
         transport: asyncio.Transport,
         client: tuple[str, int] | None,
         state: dict[str, Any],
+        connection: object,
     ) -> None:
-        """Build the ASGI scope as uvicorn's own classes do."""
+        """Build the ASGI scope as uvicorn's own classes do; ``connection`` is for broadcasts."""
         root_path = config.root_path
         raw_path, _, query = self._request.target.partition("?")
         self.scope = {
@@ -65,11 +63,17 @@ class Opening:
             "headers": self._request.headers,
             "subprotocols": list(self._offer.subprotocols),
             "state": state,
-            "extensions": {"websocket.http.response": {}, "wsfast": {"version": 1}},
+            "extensions": {
+                "websocket.http.response": {},
+                "wsfast": {"version": 1, "connection": connection},
+            },
         }
 
     def accept(
-        self, message: Mapping[str, Any], default_headers: Headers, compress: bool
+        self,
+        message: Mapping[str, Any],
+        default_headers: Headers,
+        extensions: Sequence[ServerExtension],
     ) -> Response:
         """The answer to ``websocket.accept``.
 
@@ -80,7 +84,7 @@ class Opening:
         return accept(
             self._offer,
             subprotocol=message.get("subprotocol") or None,
-            extensions=[DEFLATE] if compress else [],
+            extensions=extensions,
             headers=[*default_headers, *headers],
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 
 from wsfast.codec import FrameEncoder
+from wsfast.errors import LocalProtocolError
 from wsfast.frames import Role
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from wsfast._handshake_values import Negotiated
     from wsfast.codec import Deflate
     from wsfast.frames import Limits
+    from wsfast.prepared import PreparedMessage
 
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
 GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
@@ -102,8 +104,7 @@ class Output(asyncio.Protocol):
         its ``RuntimeError`` for a message that is out of place.
         """
         if not self._streaming or message["type"] != "websocket.send":
-            while self._drained is not None:
-                await self._drained.wait()
+            await self.drain()
             if not self._open or message["type"] != "websocket.send":
                 self._converse(message)
                 return
@@ -139,6 +140,28 @@ class Output(asyncio.Protocol):
         if data is not None:
             return self._encoder.text(data, compress=compress)
         return None
+
+    # For wsfast.broadcast
+
+    @property
+    def bytes_queued(self) -> int:
+        """Bytes that wait in this process for the peer to read."""
+        return CORK_BYTES - self._room + self._waiting()
+
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """Send without waiting, however much the transport holds: the caller's to watch."""
+        if not self._open:
+            raise LocalProtocolError("closing")
+        frame = message.frame_for(self)  # type: ignore[arg-type]
+        if self._queue or self._held:
+            self._collect(frame)
+        else:
+            self._write(frame)
+
+    async def drain(self) -> None:
+        """Return when the transport takes more, or is gone."""
+        while self._drained is not None:
+            await self._drained.wait()
 
     # Corking
 

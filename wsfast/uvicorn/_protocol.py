@@ -16,6 +16,7 @@ from uvicorn.protocols.utils import (
     get_remote_addr,
 )
 
+from wsfast.deflate import PerMessageDeflate
 from wsfast.errors import HandshakeError, RemoteProtocolError
 from wsfast.frames import Close, Limits
 
@@ -76,13 +77,20 @@ class WebSocketProtocol(Input):
     limits  uvicorn's ``ws_max_size`` takes the place of ``max_message``, ``ws_max_queue`` that of
             ``queue_messages``. ``open_timeout`` and ``message_timeout`` are not enforced here.
 
-    In a scope ``extensions["wsfast"]`` is ``{"version": 1}``.
+    deflate what is asked of permessage-deflate, unless uvicorn's ``ws_per_message_deflate`` is off
+
+    In a scope ``extensions["wsfast"]`` is ``{"version": 1, "connection": …}``: this object, whose
+    ``send_prepared``, ``bytes_queued``, ``drain`` and ``disconnect`` make it a target of
+    ``wsfast.broadcast``.
     """
 
     text: ClassVar[Literal["str", "bytes"]] = "str"
     cork: ClassVar[Literal["auto", "burst", "off"]] = "auto"
     wake: ClassVar[Literal["direct", "future"]] = "direct"
     limits: ClassVar[Limits] = Limits()
+    deflate: ClassVar[PerMessageDeflate] = PerMessageDeflate(  # what uvicorn asks
+        server_max_window_bits=12, client_max_window_bits=12, mem_level=5
+    )
 
     __slots__ = (
         "__weakref__",
@@ -103,6 +111,9 @@ class WebSocketProtocol(Input):
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
         if not isinstance(cls.limits, Limits):
             raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
+        if not isinstance(cls.deflate, PerMessageDeflate):
+            name = type(cls.deflate).__name__
+            raise TypeError(f"deflate must be a PerMessageDeflate, not {name}")
 
     def __init__(
         self,
@@ -138,6 +149,7 @@ class WebSocketProtocol(Input):
         """Tell the application, whatever it waits for."""
         code = 1006 if self._state in _NEVER_OPEN else 1005
         self._end_as(State.LOST)
+        self._opening = None  # its scope holds this object
         self._put({"type": "websocket.disconnect", "code": code})
         self._server_state.connections.discard(self)
         self._trace("WebSocket connection lost")
@@ -175,7 +187,8 @@ class WebSocketProtocol(Input):
             self._hang_up()
             return []
         self._feed = self._hold_early
-        opening.set_scope(self._config, self.transport, self._client, self._app_state.copy())
+        state = self._app_state.copy()
+        opening.set_scope(self._config, self.transport, self._client, state, self)
         self._queue.append({"type": "websocket.connect"})
         task = self._loop.create_task(self._run(opening.scope))
         tasks = self._server_state.tasks
@@ -273,7 +286,9 @@ class WebSocketProtocol(Input):
         config = self._config
         assert self._opening is not None
         response = self._opening.accept(
-            message, self._server_state.default_headers, config.ws_per_message_deflate
+            message,
+            self._server_state.default_headers,
+            [self.deflate] if config.ws_per_message_deflate else [],
         )
         if self.transport.is_closing():
             return
@@ -332,6 +347,12 @@ class WebSocketProtocol(Input):
         deadline = self._deadline()
         if deadline is not None:
             self.close_timer = self._loop.call_at(deadline, self._hang_up)
+
+    def disconnect(self, code: int = 1000, reason: str = "") -> None:
+        """Close without waiting for the peer, whoever of the application's tasks asks."""
+        if self._open:
+            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._finish(code, reason)
 
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope

@@ -1,0 +1,182 @@
+"""One message to many connections, and what to do about those that do not keep up.
+
+A target is anything with the four members of ``Target``: the connection object of
+``wsfast.uvicorn``, ``scope["extensions"]["wsfast"]["connection"]``, or a ``Connection`` together
+with the asyncio stream it is written to, a ``StreamPeer``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from .errors import LocalProtocolError
+from .prepared import PreparedMessage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Generator, Iterable
+    from typing import Any, Literal, Protocol
+
+    from typing_extensions import Buffer
+
+    from .connection import Connection
+
+    class Target(Protocol):
+        """What ``broadcast`` asks of a connection; its owner decides how bytes leave."""
+
+        @property
+        def bytes_queued(self) -> int:
+            """Bytes that wait in this process for the peer to read."""
+
+        def send_prepared(self, message: PreparedMessage, /) -> None:
+            """Send without waiting; ``LocalProtocolError`` where that cannot be."""
+
+        def disconnect(self, code: int, reason: str, /) -> None:
+            """End the connection, whether the peer reads or not."""
+
+        async def drain(self) -> None:
+            """Return when the transport takes more, or is gone."""
+
+
+_PASSED_OVER = ("closing", "expected_continuation")  # no message can be sent to it now
+_POLICIES = ("drop", "disconnect", "wait")
+
+
+class Broadcast:
+    """A broadcast that was made; ``slow`` are the targets that did not keep up."""
+
+    __slots__ = ("_timeout", "slow")
+
+    def __init__(self, slow: list[Any], timeout: float | None) -> None:
+        self.slow = slow
+        self._timeout = timeout  # None: there is nothing to wait for
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        """Under ``"wait"``, until all have room again; ``slow``, which then were disconnected."""
+        return self._finish().__await__()
+
+    async def _finish(self) -> list[Any]:
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and self.slow:
+            from asyncio import ensure_future, wait
+
+            waiting = {ensure_future(target.drain()): target for target in self.slow}
+            try:
+                done, late = await wait(waiting, timeout=timeout)
+            finally:
+                for task in waiting:
+                    task.cancel()
+            self.slow = [target for task, target in waiting.items() if task in late]
+            _disconnect(self.slow)
+            for task in done:
+                task.result()
+        return self.slow
+
+
+def broadcast(
+    targets: Iterable[Target],
+    message: PreparedMessage | str | Buffer,
+    *,
+    slow: Literal["drop", "disconnect", "wait"] = "drop",
+    max_unsent: int = 1 << 20,
+    timeout: float = 10.0,
+) -> Broadcast:
+    """Send one message to all targets: framed once, compressed at most once for equal parameters.
+
+    All is done when it returns, but for what ``"wait"`` waits for. Slow is a target that has more
+    than ``max_unsent`` bytes unsent.
+
+    "drop"        it misses this message
+    "disconnect"  it is disconnected, with 1008
+    "wait"        it gets the message, and ``await broadcast(…)`` waits until its transport takes
+                  more; who is not that far within ``timeout`` seconds is disconnected, with 1008
+
+    The ``slow`` of the result names those that were dropped, were disconnected, or (until it was
+    awaited) are waited for. Targets that are closing, or within a fragmented message, are passed
+    over.
+    """
+    if slow not in _POLICIES:
+        raise ValueError(f"slow must be one of {', '.join(map(repr, _POLICIES))}, not {slow!r}")
+    if not isinstance(message, PreparedMessage):
+        message = PreparedMessage(message)
+    waits = slow == "wait"
+    late = []
+    for target in targets:
+        if not waits and target.bytes_queued > max_unsent:
+            late.append(target)
+            continue
+        try:
+            target.send_prepared(message)
+        except LocalProtocolError as exc:
+            if exc.name not in _PASSED_OVER:
+                raise
+            continue
+        if waits and target.bytes_queued > max_unsent:
+            late.append(target)
+    if slow == "disconnect":
+        _disconnect(late)
+    return Broadcast(late, timeout if waits else None)
+
+
+def _disconnect(targets: list[Target]) -> None:
+    for target in targets:
+        target.disconnect(1008, "too slow")
+
+
+class StreamPeer:
+    """A ``Connection`` and the asyncio ``StreamWriter`` its owner writes it to: a target.
+
+    ``close_timeout`` seconds after ``disconnect`` the transport is aborted, whatever still waits
+    in it.
+    """
+
+    __slots__ = ("close_timeout", "connection", "writer")
+
+    def __init__(
+        self,
+        connection: Connection,
+        writer: asyncio.StreamWriter,
+        *,
+        close_timeout: float = 10.0,
+    ) -> None:
+        self.connection = connection
+        self.writer = writer
+        self.close_timeout = close_timeout
+
+    @property
+    def bytes_queued(self) -> int:
+        """Bytes in the connection and in the transport."""
+        in_transport: int = self.writer.transport.get_write_buffer_size()
+        return self.connection.bytes_queued + in_transport
+
+    def flush(self) -> None:
+        """Write what the connection has to send."""
+        self.writer.writelines(self.connection.data_to_send())
+
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """``Connection.send_prepared``, written at once."""
+        if self.writer.is_closing():
+            raise LocalProtocolError("closing")
+        self.connection.send_prepared(message)
+        self.flush()
+
+    def disconnect(self, code: int = 1000, reason: str = "") -> None:
+        """Send a Close frame behind what is unsent, and end the transport.
+
+        The owner's next read finds the end of the stream.
+        """
+        from asyncio import get_running_loop
+
+        if self.writer.is_closing():
+            return
+        with suppress(LocalProtocolError):  # it is closing
+            self.connection.close(code, reason)
+        self.flush()
+        self.writer.close()
+        get_running_loop().call_later(self.close_timeout, self.writer.transport.abort)
+
+    async def drain(self) -> None:
+        """``StreamWriter.drain``; a lost connection is no error here."""
+        with suppress(ConnectionError):
+            await self.writer.drain()
