@@ -99,8 +99,6 @@ def is_comment(file: Path, line: str) -> bool:
 # Each may import those before it. A package is one room.
 RANKS = [
     {"errors", "frames", "_keys", "close_codes", "_build_info", "_version", "_wake_py", "_wake_c"},
-    {"_kernels_py", "_kernels_c", "_http", "deflate"},
-    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py"},
     {"_kernels_py", "_kernels_c", "_http", "_zlib"},
     {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py", "deflate"},
     {"_scan_c"},
