@@ -40,13 +40,21 @@ main(*sys.argv[2:])
 class Server:
     """One running server; ``port`` is known once ``wait_ready`` returns."""
 
+    boot = BOOT  # called with the words of the key
+
     def __init__(self, key: Key) -> None:
         self.key = key
         self.port = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         # A session of its own, so that Ctrl-C reaches only us; its stdin ends when we do.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", BOOT, json.dumps([p or os.getcwd() for p in sys.path]), *key],
+            [
+                sys.executable,
+                "-c",
+                self.boot,
+                json.dumps([p or os.getcwd() for p in sys.path]),
+                *key,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

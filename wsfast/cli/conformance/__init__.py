@@ -159,9 +159,7 @@ def _server(args: argparse.Namespace, cases: list[Case]) -> int:
         url = parse_url(target)
     except ValueError as exc:
         return _say(exc, 2)
-    prober = Prober(
-        url, timeout=args.timeout, limit=args.max_message, insecure=args.insecure
-    )
+    prober = Prober(url, timeout=args.timeout, limit=args.max_message, insecure=args.insecure)
     try:
         prober.check()
     except Unreachable as exc:

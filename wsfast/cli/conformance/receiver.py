@@ -118,7 +118,7 @@ class Receiver:
                 talk.head = talk.read_head()
             if talk.head is None:
                 return
-            target = urlsplit((talk.head.start.split(" ") + ["/"])[1])
+            target = urlsplit([*talk.head.start.split(" "), "/"][1])
             if target.path == "/getCaseCount":
                 self._count(talk)
             elif target.path == "/updateReports":
