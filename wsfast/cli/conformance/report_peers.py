@@ -13,13 +13,6 @@ if TYPE_CHECKING:
 SIGNS = {PASS: "✔", FAIL: "✘", TOLD: "·", SKIP: "–"}
 
 
-def failed(found: Json) -> bool:
-    """Whether one of wsfast's own failed."""
-    return any(
-        peer["counts"]["fail"] for peer in found["peers"] if peer["id"].startswith("wsfast.")
-    )
-
-
 def _must(peer: Json) -> int:
     return sum([case["outcome"] == FAIL and case["level"] == "MUST" for case in peer["cases"]])
 

@@ -169,6 +169,7 @@ class Talk:
         try:
             if not self._sent_close:
                 self.send(Frame(CLOSE, close_payload(1000)))
+            self.end_as_server()
             while (item := self.next(GOODBYE)) is not None:
                 if isinstance(item, Frame) and item.opcode == CLOSE:
                     return

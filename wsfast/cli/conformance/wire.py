@@ -186,7 +186,7 @@ class Reader:
         if self._inflate is None or not agreement.theirs_takeover:
             self._inflate = zlib.decompressobj(-agreement.theirs_bits)
         try:
-            out = self._inflate.decompress(payload + TAIL)
+            out = _in_steps(self._inflate, payload + TAIL, agreement.theirs_bits)
         except zlib.error as exc:
             raise Fault(
                 f"its message does not inflate with a window of {agreement.theirs_bits} bits: {exc}"
@@ -194,6 +194,15 @@ class Reader:
         if self._inflate.eof:  # BFINAL: what follows begins anew
             self._inflate = None
         return out
+
+
+def _in_steps(inflate: zlib._Decompress, data: bytes, bits: int) -> bytes:
+    """Inflate; within one call zlib does not look how far back a match reaches, hence steps."""
+    step = 0 if bits == 15 else 32
+    out = [inflate.decompress(data, step)]
+    while inflate.unconsumed_tail or (step and len(out[-1]) == step):
+        out.append(inflate.decompress(inflate.unconsumed_tail, step))
+    return b"".join(out)
 
 
 def _check_control(frame: Frame) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..case import MUST, Case
+from ..case import MUST, SHOULD, Case
 from ..scripts import answers, binary, close, closes, fragments, more, ping, pong, refuses, text
 from ..wire import BINARY, TEXT
 from .framing import letters, octets
@@ -73,8 +73,10 @@ CASES = [
         "a Pong between fragments is no part of the message",
         answers(text("a", fin=False), pong(b"heartbeat"), more(b"b")),
     ),
-    _case(
-        "close-between",
+    Case(
+        "fragments/close-between",
+        SECTION,
+        SHOULD,  # no word of the RFC forbids to leave within a message
         "a Close frame between fragments ends the connection all the same",
         closes(text("a", fin=False), close(1001), code=1001),
     ),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TEXTS = "RFC 6455 §5.6"
 ERRORS = "RFC 6455 §8.1"
-VALID = (0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0xFFFF, 0x10000, 0x3FFFF, 0x10FFFF)
+VALID = "\0\x7f\x80\u07ff\u0800\ud7ff\ue000\ufffd\uffff\U00010000\U0003ffff\U0010ffff"
 INVALID = {
     "continuation-80": ("80", "a continuation byte alone"),
     "continuation-bf": ("bf", "a continuation byte alone"),
@@ -57,7 +57,7 @@ def _invalid() -> list[Case]:
 
 def _valid() -> list[Case]:
     return [
-        Case(f"utf8/u+{point:04x}", TEXTS, MUST, f"U+{point:04X}", answers(text(chr(point))))
+        Case(f"utf8/u+{ord(point):04x}", TEXTS, MUST, f"U+{ord(point):04X}", answers(text(point)))
         for point in VALID
     ]
 
