@@ -21,6 +21,36 @@ class Generous(PerMessageDeflate):
         return PerMessageDeflate().negotiate(())
 
 
+class Wide(PerMessageDeflate):
+    """Agrees on a window, and looks back further."""
+
+    def negotiate(self, params):
+        agreed = super().negotiate(params)
+        if agreed is not None:
+            agreed.server_max_window_bits = 15
+        return agreed
+
+
+class Forgetful(PerMessageDeflate):
+    """Agrees on no context takeover of its own, and takes it over."""
+
+    def negotiate(self, params):
+        agreed = super().negotiate(params)
+        if agreed is not None:
+            agreed.server_no_context_takeover = False
+        return agreed
+
+
+class NoHistory(PerMessageDeflate):
+    """Lets each message of the client begin with an empty window, though that was not agreed."""
+
+    def negotiate(self, params):
+        agreed = super().negotiate(params)
+        if agreed is not None:
+            agreed.client_no_context_takeover = True
+        return agreed
+
+
 def names(pattern):
     return {case.name for case in CASES if re.fullmatch(pattern, case.name)}
 
@@ -69,6 +99,28 @@ FAULTS = {
         Faults(deflate=Generous),
         r"deflate-offer/(unknown|server-bits-(7|9|twice)|plain|no-context).*",
         r"deflate-offer/(?!plain).*",
+    ),
+    "a wider window": (Faults(deflate=Wide), r"deflate/window-.*", r"deflate/window-(9|1[0-4])"),
+    "takes over": (
+        Faults(deflate=Forgetful),
+        r"deflate/(no-context|context|one-block).*",
+        r"deflate/no-context-takeover-(of-its-own|at-all)",
+    ),
+    "no history": (
+        Faults(deflate=NoHistory),
+        r"deflate/(shared|context|whole|no-context|one-block|final-block-keeps|final-block$).*",
+        r"deflate/(shared-window|context-takeover|whole-window|final-block-keeps-window)"
+        r"|deflate/no-context-takeover-of-its-own",
+    ),
+    "says nothing": (
+        Faults(output=lambda frame: b"" if frame[:1] == b"\x88" else frame),
+        r"close/(says|empty|ends|code-1000|length).*|reserved/opcode-3",
+        r"close/(says-.*|empty|code-1000)",
+    ),
+    "says 1000": (
+        Faults(output=lambda frame: b"\x88\x02\x03\xe8" if frame[:1] == b"\x88" else frame),
+        r"close/(says|empty|ends-tcp|code-1000|length).*|reserved/.*",
+        r"close/(says-.*|ends-tcp.*|length-1)|reserved/.*",
     ),
     "a smaller limit": (
         Faults(limits=Limits(max_message=(1 << 20) - 1)),

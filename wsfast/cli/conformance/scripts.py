@@ -137,11 +137,17 @@ def failure(
             raise Failed(told(item))
         if item is None:
             return told(item)
-        if item.opcode == CLOSE and close_code(item.payload) in ERRORS:
+        if item.opcode == CLOSE and _says_fault(talk, item):
             return told(item)
         if item.opcode == CLOSE:
             raise Failed(f"{told(item)}, as if nothing had been wrong")
         raise Failed(f"it answers: {told(item)}")
+
+
+def _says_fault(talk: Talk, item: Frame) -> bool:
+    """A code that does; or none, unless that just answers a Close frame of ours."""
+    code = close_code(item.payload)
+    return code in ERRORS or (code is None and not talk.sent_close)
 
 
 def refuses(*frames: Sent, code: int, by: int = 0, spare: int = 0) -> Script:

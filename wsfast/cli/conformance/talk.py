@@ -57,7 +57,7 @@ class Talk:
         self.reader = Reader(masked=tested == CLIENT)
         self._url = url
         self._sent_pings: set[bytes] = set()
-        self._sent_close = False
+        self.sent_close = False
         self._frames = 0
         self._deflate: zlib._Compress | None = None
         self._rest = b""
@@ -134,7 +134,7 @@ class Talk:
         if item.opcode == PING:
             self._sent_pings.add(item.payload)
         if item.opcode == CLOSE:
-            self._sent_close = True
+            self.sent_close = True
         # Any key will do against who does not know the next one: nobody here needs protection.
         key = (self._frames * 0x9E3779B1 & 0xFFFFFFFF).to_bytes(4, "big")
         return encode(item, self.tested == SERVER, key)
@@ -167,7 +167,7 @@ class Talk:
     def goodbye(self) -> None:
         """Leave in order, as far as the other side lets us."""
         try:
-            if not self._sent_close:
+            if not self.sent_close:
                 self.send(Frame(CLOSE, close_payload(1000)))
             self.end_as_server()
             while (item := self.next(GOODBYE)) is not None:
