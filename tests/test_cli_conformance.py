@@ -292,6 +292,6 @@ def test_every_peer_has_a_server():
 
 
 def test_reports_of_nothing():
-    empty = {"peers": [], "missing": {}, "wsfast": "0"}
+    empty = {"peers": [], "missing": {}, "wsfast": "0", "backend": "c", "finished": "2026-01-02T"}
     assert "0 more cases" in report_peers.markdown(empty)
     assert report.listing([]) == ""

@@ -76,10 +76,11 @@ BOOT = launch.BOOT.replace("wsfast.cli.bench.servers", "wsfast.cli.conformance.h
 class PeerServer(launch.Server):
     """Its process, with the one application there is."""
 
-    boot = BOOT
-
     def __init__(self, peer: Peer) -> None:
         super().__init__((peer.id, "with", "echo"))
+
+    def boot(self) -> str:
+        return BOOT
 
 
 def installed() -> tuple[list[Peer], dict[str, str]]:

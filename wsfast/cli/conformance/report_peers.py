@@ -39,6 +39,9 @@ def markdown(found: Json) -> str:
     """Counts per peer, then each case that not all passed, by peer."""
     head, *rows = _rows(found)
     lines = [_row(head), _row(["---", "---", *["--:"] * (len(head) - 2)]), *map(_row, rows), ""]
+    made = f"{found['finished'][:10]}, wsfast {found['wsfast']} ({found['backend']})"
+    legend = ", ".join([f"{sign} {outcome}" for outcome, sign in SIGNS.items()])
+    lines += [f"{made}. {legend}.", ""]
     for name, why in found["missing"].items():
         lines += [f"Left out: {name}, {why}.", ""]
     peers = found["peers"]

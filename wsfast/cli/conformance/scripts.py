@@ -144,7 +144,7 @@ def failure(
         raise Failed(f"it answers: {told(item)}")
 
 
-def _says_fault(talk: Talk, item: Frame) -> bool:
+def _says_fault(talk: Talk, item: Message | Frame) -> bool:
     """A code that does; or none, unless that just answers a Close frame of ours."""
     code = close_code(item.payload)
     return code in ERRORS or (code is None and not talk.sent_close)

@@ -50,7 +50,7 @@ def refusal(head: Head | None) -> str:
     """How a request was refused; ``Failed`` if it was not, or if that broke the server."""
     if head is None:
         return "TCP ended without an answer"
-    if head.status == 101:
+    if head.status == 101 and "websocket" in [e.lower() for e in head.elements("upgrade")]:
         raise Failed("101: it opens the connection")
     if head.status in BROKEN:
         raise Failed(f"{head.status}: it broke")
