@@ -57,6 +57,7 @@ def test_a_bare_connection_passes_everything(connection_backend):
 
 @pytest.mark.parametrize("backend_name", ["c", "python"])
 def test_our_uvicorn_class_passes_all_that_is_its_own(backend_name, c_backends, tmp_path, capsys):
+    pytest.importorskip("uvicorn")
     if backend_name == "c" and not c_backends:
         pytest.skip("no C extension")
     file = tmp_path / "result.json"
@@ -89,6 +90,7 @@ def check_schema(found):
 
 
 def test_wss(tmp_path, capsys):
+    pytest.importorskip("uvicorn")
     trustme = pytest.importorskip("trustme")
     pem = tmp_path / "server.pem"
     trustme.CA().issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(

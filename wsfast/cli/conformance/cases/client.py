@@ -139,9 +139,21 @@ CASES = [
     _case("upgrade-other", "Upgrade: h2c", fails(upgrade="h2c")),
     _case("connection-missing", "no Connection", fails(connection=None)),
     _case("connection-other", "Connection: notupgrade", fails(connection="notupgrade")),
-    _case("status-200", "status 200 with all else as it should be", fails("200 OK")),
-    _case("status-404", "status 404 with all else as it should be", fails("404 Not Found")),
-    _case("status-403", "status 403 with all else as it should be", fails("403 Forbidden")),
+    _case(
+        "status-200",
+        "status 200 with all else as it should be",
+        fails("200 OK", content_length="0"),
+    ),
+    _case(
+        "status-404",
+        "status 404 with all else as it should be",
+        fails("404 Not Found", content_length="0"),
+    ),
+    _case(
+        "status-403",
+        "status 403 with all else as it should be",
+        fails("403 Forbidden", content_length="0"),
+    ),
     _case(
         "subprotocol-not-offered",
         "a subprotocol that was not offered",
