@@ -13,12 +13,9 @@ if TYPE_CHECKING:
 
     from .talk import Talk
 
-MUST, SHOULD, INFO = "MUST", "SHOULD", "INFO"
-LEVELS = {
-    MUST: "the RFC says so, or leaves no other reading",
-    SHOULD: "the RFC recommends it, or good sense does where the RFC is silent",
-    INFO: "there is no right or wrong; what was seen is told",
-}
+MUST = "MUST"  # the RFC says so, or leaves no other reading
+SHOULD = "SHOULD"  # the RFC recommends it, or good sense does where the RFC is silent
+INFO = "INFO"  # there is no right or wrong; what was seen is told
 PASS, FAIL, TOLD, SKIP = "pass", "fail", "info", "skip"
 OUTCOMES = (PASS, FAIL, TOLD, SKIP)
 SERVER, CLIENT = "server", "client"

@@ -110,11 +110,6 @@ class Reader:
     def feed(self, data: bytes) -> None:
         self._data += data
 
-    @property
-    def rest(self) -> bytes:
-        """What was not read yet."""
-        return bytes(self._data)
-
     def next(self) -> Message | Frame | None:
         """The next message or control frame; None: it is not all there yet."""
         while (frame := self._frame()) is not None:
