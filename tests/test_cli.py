@@ -32,7 +32,7 @@ def test_wrong_usage_exits_with_2(argv, capsys):
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], *[[name, "--help"] for name in ("status", "bench", "run")]]
+    "argv", [["--help"], *[[name, "--help"] for name in ("status", "bench", "run", "conformance")]]
 )
 def test_help_shows_examples(argv, capsys):
     with pytest.raises(SystemExit) as caught:

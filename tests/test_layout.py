@@ -44,7 +44,11 @@ SECRETS: dict[str, tuple[str, list[Path], set[str]]] = {
         set(),
     ),
     "header bits in C": (r"\bFIN [=:]|rsv << 4|>> 4 & 7", CORE, {"frame.c"}),
-    "header bits in Python": (r"0x0F|0x7F\b(?!\))|<< 7|>> 4", PYTHON, {"_kernels_py.py"}),
+    "header bits in Python": (
+        r"0x0F|0x7F\b(?!\))|<< 7|>> 4",
+        PYTHON,
+        {"_kernels_py.py", "wire.py"},
+    ),
     "key phase in C": (r"& 3\b|% 4", CORE, {"mask.c", "wsf_internal.h"}),
     "buffers": (r"PyObject_GetBuffer\(", CYTHON, {"_kernels_c.pyx"}),
     "typed memoryviews, include, DEF": (

@@ -15,6 +15,7 @@ examples:
   wsfast status                  which implementation runs, and how to switch it on in your server
   wsfast bench                   what it saves on this machine, in about a minute
   wsfast run uvicorn app:app     a server with its WebSocket library accelerated
+  wsfast conformance ws://…      what a server or client makes of every corner of the RFCs
 
 Exit status: 0 ok, 1 it failed, 2 wrong usage, 3 something that is needed is missing.
 """
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands; each sets ``run``, a function of its arguments."""
     from wsfast import __version__
 
-    from . import bench, run, status
+    from . import bench, conformance, run, status
 
     parser = argparse.ArgumentParser(
         prog="wsfast",
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_parser(commands)
     bench.add_parser(commands)
     run.add_parser(commands)
+    conformance.add_parser(commands)
     return parser
 
 

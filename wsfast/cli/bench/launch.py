@@ -45,8 +45,9 @@ class Server:
         self.port = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         # A session of its own, so that Ctrl-C reaches only us; its stdin ends when we do.
+        path = json.dumps([p or os.getcwd() for p in sys.path])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", BOOT, json.dumps([p or os.getcwd() for p in sys.path]), *key],
+            [sys.executable, "-c", self.boot(), path, *key],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -54,6 +55,10 @@ class Server:
             start_new_session=True,
         )
         self.pid = self._process.pid
+
+    def boot(self) -> str:
+        """The program of the child: it is called with the words of the key."""
+        return BOOT
 
     def wait_ready(self, deadline: float) -> None:
         """Read the line in which the server says where it listens; ServerError without one."""
