@@ -1,10 +1,12 @@
 """Negotiation of permessage-deflate, RFC 7692 §5 and §7.1: each side's configuration, S12."""
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsfast import handshake
+from wsfast import FrameEncoder, Role, handshake
 from wsfast.deflate import PerMessageDeflate
 
 
@@ -119,11 +121,21 @@ def test_client_windows(config, answer, inflate_bits, deflate_bits):
     assert agreed.deflater()._compressors._bits == deflate_bits
 
 
+def test_client_sends_nothing_compressed_where_the_window_is_too_small_for_zlib():
+    """§7.1.2.2: our offer allows it, and a sender may always leave a message uncompressed."""
+    agreed = PerMessageDeflate(level=9).confirm((("client_max_window_bits", "8"),))
+    encoder = FrameEncoder(Role.CLIENT, deflate=agreed.deflater())
+    assert not encoder.text("a" * 100_000)[0] & 0x40
+    data = 40 * b"what lies further back than 256 bytes"
+    stored = agreed.deflater().deflate(data, True) + b"\x00\x00\xff\xff"
+    assert zlib.decompressobj(-8).decompress(stored) == data
+    assert len(stored) > len(data)
+
+
 @pytest.mark.parametrize(
     ("config", "answer"),
     [
         ({}, {"client_max_window_bits": None}),  # valueless only in offers
-        ({}, {"client_max_window_bits": "8"}),
         ({}, {"foo": None}),
         ({"client_max_window_bits": 12}, {"client_max_window_bits": "13"}),
         ({"server_max_window_bits": 12}, {}),

@@ -275,6 +275,8 @@ class Deflater:
         threshold: int,
         backend: str | None = None,
     ) -> None:
+        if bits == 8:  # raw deflate begins at 9; blocks that are only stored need no window
+            bits, level, backend = 9, 0, "zlib"
         self._compressors = _equal(load(backend), bits, level, mem_level)
         self._takeover = takeover
         self._context: Any = None

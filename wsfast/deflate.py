@@ -63,7 +63,8 @@ class DeflateParameters:
         self.client_max_window_bits = client_bits
         self.level = config.level
         self.mem_level = config.mem_level
-        self.threshold = config.threshold
+        ours = self.server_max_window_bits if role is Role.SERVER else client_bits
+        self.threshold = sys.maxsize if ours == 8 else config.threshold
         self.backend = load(config.backend).name
         self.header = _field(agreed)
         self.alone: str | None = None
@@ -105,7 +106,8 @@ class PerMessageDeflate:
         that side starts every message with an empty window: less memory, worse compression
     server_max_window_bits, client_max_window_bits
         9..15, the most that side's window may have; None: no wish. 8 is not ours to use: zlib
-        has no raw deflate with a 256-byte window, so what asks it of us is declined.
+        has no raw deflate with a 256-byte window. A server declines an offer that asks it of us;
+        a client, whose offer allows it (§7.1.2.2), sends everything as it is.
     level, mem_level
         of our compressor, as in ``zlib.compressobj``: -1..9 and 1..9. zlib's takes
         ``4 << window bits`` plus ``512 << mem_level`` bytes, an inflater about
@@ -171,7 +173,7 @@ class PerMessageDeflate:
         if self.client_no_context_takeover or "client_no_context_takeover" in offer:
             agreed["client_no_context_takeover"] = None
         ours = _least(self.server_max_window_bits, offer.get("server_max_window_bits"))
-        if ours == 8:
+        if ours == 8:  # nothing we could compress for: a fallback may do better
             return None
         if ours is not None:
             agreed["server_max_window_bits"] = ours
@@ -203,7 +205,7 @@ class PerMessageDeflate:
             return None  # §7.1.2.1: the same or a smaller value, or no agreement
         most = self.client_max_window_bits or 15
         ours = agreed.get("client_max_window_bits") or most
-        if ours == 8 or ours > most:
+        if ours > most:
             return None
         if self.client_no_context_takeover:  # §7.1.1.2: ours to do, answered or not
             agreed["client_no_context_takeover"] = None
