@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import copy
+import gc
 import inspect
 import pickle
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -207,6 +210,30 @@ def test_each_task_wakes_in_its_own_context(stage):
     stage.waiter.set_result(None)
     assert stage.turn() == ["inside", "inside"]
     assert name.get() == "outside"
+
+
+@pytest.mark.parametrize("tell", ["fire", "set_result", "set_exception", "cancel"])
+def test_it_keeps_no_context_of_a_task_that_is_gone(stage, tell):
+    class Value:
+        pass
+
+    held: contextvars.ContextVar[Value] = contextvars.ContextVar("held")
+
+    async def wait() -> None:
+        held.set(Value())
+        seen.append(weakref.ref(held.get()))
+        with contextlib.suppress(EOFError, asyncio.CancelledError):
+            await stage.waiter
+
+    seen: list[Any] = []
+    task = stage.start(wait())
+    arguments = {"set_result": [None], "set_exception": [EOFError()]}
+    getattr(stage.waiter, tell)(*arguments.get(tell, []))
+    stage.turn()
+    assert task.done()
+    del task
+    gc.collect()
+    assert seen[0]() is None
 
 
 def test_a_coroutine_that_is_closed_leaves_nothing_behind(stage):

@@ -68,10 +68,11 @@ cdef class Waiter:
         if current_task(self._loop) is not None:
             self._loop.call_soon(self.fire)
             return
+        context, self.context = self.context, None
         self.callback = None
         self.waiting = False
         try:
-            self.context.run(callback, self.answer)
+            context.run(callback, self.answer)
         except (SystemExit, KeyboardInterrupt) as exc:
             self._loop.call_soon(_reraise, exc)
 
@@ -115,5 +116,6 @@ cdef class Waiter:
 
     cdef object tell(self, outcome):
         callback, self.callback = self.callback, None
+        context, self.context = self.context, None
         if callback is not None:
-            self._loop.call_soon(callback, outcome, context=self.context)
+            self._loop.call_soon(callback, outcome, context=context)

@@ -69,10 +69,11 @@ class Waiter:
         if current_task(self._loop) is not None:
             self._loop.call_soon(self.fire)
             return
+        context, self._context = self._context, None  # what its variables hold is not ours to keep
         self._callback = None
         self.waiting = False
         try:
-            self._context.run(callback, self._answer)  # type: ignore[union-attr]
+            context.run(callback, self._answer)  # type: ignore[union-attr]
         except (SystemExit, KeyboardInterrupt) as exc:
             # They end the loop, but not through uvloop's data_received, which swallows them.
             self._loop.call_soon(_reraise, exc)
@@ -117,5 +118,6 @@ class Waiter:
 
     def _tell(self, outcome: object) -> None:
         callback, self._callback = self._callback, None
+        context, self._context = self._context, None
         if callback is not None:
-            self._loop.call_soon(callback, outcome, context=self._context)
+            self._loop.call_soon(callback, outcome, context=context)
