@@ -169,6 +169,26 @@ def test_two_connections_that_talk_to_each_other(run, fake, settle, cls):
     run(main())
 
 
+def test_closing_leaves_reading_on_however_much_is_queued(run, fake, settle, cls):
+    """The peer's Close frame comes behind what the application has left in the queue."""
+
+    async def close_at_once(receive, send):
+        await receive()
+        await send({"type": "websocket.close"})
+
+    async def main():
+        connection = await fake(accepting(close_at_once), cls, ws_max_queue=2).opened()
+        connection.read_soon(*"abcd")
+        await settle()
+        assert connection.items() == [Close(1000, "")]
+        assert not connection.wire.paused
+        connection.read_soon(raw=connection.encoder.close(1000))
+        await settle()
+        assert connection.wire.closed
+
+    run(main())
+
+
 # Cancellation
 
 

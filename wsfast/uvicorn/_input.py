@@ -132,7 +132,7 @@ class Input(Output):
             self._flush()
         if answerable and last is not None:
             self._end_after(last)
-        elif self._reading and self._queue:
+        elif self._open and self._reading and self._queue:
             self._pause_if_full()
 
     def _end_after(self, last: Close | RemoteProtocolError) -> None:
