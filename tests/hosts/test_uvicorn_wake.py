@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from wsfast import Close
+from wsfast import Close, Limits
 from wsfast.uvicorn import WebSocketProtocol
 
 WAYS = {name: type(name, (WebSocketProtocol,), {"wake": name}) for name in ("direct", "future")}
@@ -332,6 +332,29 @@ def test_cancelled_application(run, fake, settle, cls):
         connection.task.cancel(msg="Task cancelled, timeout graceful shutdown exceeded")
         await settle()
         assert connection.wire.closed and connection.task.done()
+
+    run(main())
+
+
+def test_a_message_whose_reader_was_cancelled_counts(run, fake, settle, cls):
+    few = type("Few", (cls,), {"limits": Limits(queue_bytes=1000)})
+
+    async def main():
+        async def give_up(receive, send):
+            waiting = asyncio.create_task(receive())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            connection.read("a" * 1000)
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert connection.wire.paused
+            assert await text(receive) == "a" * 1000
+            assert not connection.wire.paused
+
+        connection = fake(accepting(give_up), few)
+        await connection.opened()
+        await connection.task
+        assert connection.task.exception() is None
 
     run(main())
 

@@ -110,6 +110,9 @@ class Input(Output):
             if kind is str or kind is bytes:
                 self._queue = events
                 self._waiter.fire()
+                if self._queue and self._open and self._reading:  # its reader comes later, or not
+                    self._queued = sum(map(self._length, self._queue))
+                    self._pause_if_full()
                 return
         self._take(events)
 
