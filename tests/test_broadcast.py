@@ -290,6 +290,43 @@ def test_stream_peer_that_never_reads_is_aborted(slow: Any) -> None:
     run(pair(talk, close_timeout=0.05))
 
 
+def test_stream_peer_that_is_closing_is_aborted_too() -> None:
+    """Its owner has closed it, but what it was sent does not leave."""
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        for _ in range(4):  # the buffers grow
+            peer.send_prepared(PreparedMessage(LARGE))
+        peer.writer.close()
+        for _ in range(2):
+            assert broadcast([peer], "x", slow="disconnect", max_unsent=1).slow == [peer]
+        await asyncio.sleep(0.1)
+        assert peer.bytes_queued == 0
+
+    run(pair(talk, close_timeout=0.05))
+
+
+def test_stream_peer_whose_half_is_closed_is_disconnected() -> None:
+    """§7.1.1: after both Close frames the server closes, and may do so by halves."""
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.connection.close()
+        peer.flush()
+        peer.writer.write_eof()
+        assert broadcast([peer], "x", slow="disconnect", max_unsent=-1).slow == [peer]
+        assert peer.writer.is_closing()
+
+    run(pair(talk))
+
+
+@pytest.mark.parametrize("lost", [TimeoutError(110, "timed out"), OSError(113, "no route")])
+def test_stream_peer_lost_in_whatever_way_is_no_error(lost: OSError) -> None:
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        reader.set_exception(lost)  # what asyncio does with the system's error
+        assert await broadcast([peer], "x", slow="wait", max_unsent=-1) == []
+
+    run(pair(talk))
+
+
 # ---- examples/broadcast_server.py ---------------------------------------------------------------
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "broadcast_server.py"

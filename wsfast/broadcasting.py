@@ -131,7 +131,7 @@ class StreamPeer:
     in it.
     """
 
-    __slots__ = ("close_timeout", "connection", "writer")
+    __slots__ = ("_abort", "close_timeout", "connection", "writer")
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class StreamPeer:
         self.connection = connection
         self.writer = writer
         self.close_timeout = close_timeout
+        self._abort: asyncio.TimerHandle | None = None
 
     @property
     def bytes_queued(self) -> int:
@@ -152,7 +153,9 @@ class StreamPeer:
 
     def flush(self) -> None:
         """Write what the connection has to send."""
-        self.writer.writelines(self.connection.data_to_send())
+        data = self.connection.data_to_send()
+        if data:  # behind write_eof() not even nothing may be written
+            self.writer.writelines(data)
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """``Connection.send_prepared``, written at once."""
@@ -168,15 +171,16 @@ class StreamPeer:
         """
         from asyncio import get_running_loop
 
-        if self.writer.is_closing():
-            return
-        with suppress(LocalProtocolError):  # it is closing
-            self.connection.close(code, reason)
-        self.flush()
-        self.writer.close()
-        get_running_loop().call_later(self.close_timeout, self.writer.transport.abort)
+        if not self.writer.is_closing():
+            with suppress(LocalProtocolError):  # it is closing
+                self.connection.close(code, reason)
+            self.flush()
+            self.writer.close()
+        if self._abort is None:
+            abort = self.writer.transport.abort
+            self._abort = get_running_loop().call_later(self.close_timeout, abort)
 
     async def drain(self) -> None:
         """``StreamWriter.drain``; a lost connection is no error here."""
-        with suppress(ConnectionError):
+        with suppress(OSError):  # a ConnectionError, but also ETIMEDOUT, EHOSTUNREACH or TLS's
             await self.writer.drain()
