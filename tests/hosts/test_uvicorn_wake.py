@@ -428,6 +428,30 @@ def test_the_first_of_two_waiting_tasks_is_cancelled(run, fake, cls):
     run(main())
 
 
+def test_one_that_is_cancelled_when_it_is_woken_leaves_the_next_its_place(run, fake, cls):
+    async def main():
+        async def stubborn(receive):
+            with pytest.raises(asyncio.CancelledError):
+                await receive()
+            return await text(receive)
+
+        async def two(receive, send):
+            other = asyncio.create_task(stubborn(receive))
+            await asyncio.sleep(0)
+            connection.read("1")
+            other.cancel()
+            assert await text(receive) == "1"
+            asyncio.get_running_loop().call_later(0.005, connection.read, "2", "3")
+            async with asyncio.timeout(1):
+                assert sorted([await text(receive), await other]) == ["2", "3"]
+
+        connection = fake(accepting(two), cls)
+        await connection.opened()
+        await connection.task
+
+    run(main())
+
+
 def test_receive_is_a_coroutine(run, fake, cls):
     """``asyncio.wait`` over receive() and something else, a common way to push and listen."""
 

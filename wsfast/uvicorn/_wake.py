@@ -28,11 +28,11 @@ class FutureWaiter:
     def __await__(self) -> Generator[Any, None, None]:
         self.waiting = True
         self._future = self._loop.create_future()
-        return self._future.__await__()
+        yield from self._future
+        self.waiting = False
 
     def fire(self) -> None:
         """Wake the waiting task, if there is one, in the next turn of the loop."""
         future, self._future = self._future, None
         if future is not None and not future.done():
-            self.waiting = False
-            future.set_result(None)
+            future.set_result(None)  # it keeps the place until it runs: it may yet be cancelled
