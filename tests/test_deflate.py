@@ -402,6 +402,26 @@ def test_no_takeover_shares_compressors_and_no_windows():
     assert len(first._compressors._idle) == 4
 
 
+@pytest.mark.parametrize("takeover", [True, False])
+def test_a_message_that_failed_leaves_nothing_in_the_next(takeover):
+    """Ctrl-C, or no memory for what it yields: its bytes were never sent."""
+
+    class Failing:
+        def __init__(self, context):
+            self.compress = context.compress
+
+        def flush(self, mode):
+            raise MemoryError
+
+    deflate, inflate = deflater(takeover=takeover), inflater(takeover=takeover)
+    assert inflate.inflate(deflate.deflate(b"before" * 9, True), True, None) == b"before" * 9
+    deflate._context = Failing(deflate._context or deflate._compressors.take())
+    with pytest.raises(MemoryError):
+        deflate.deflate(b"secret" * 9, True)
+    for text in (b"before" * 9, b"secret" * 9):
+        assert inflate.inflate(deflate.deflate(text, True), True, None) == text
+
+
 def test_threads_never_share_a_compressor():
     wrong = []
 
