@@ -155,7 +155,8 @@ class StreamPeer:
         """Write what the connection has to send."""
         data = self.connection.data_to_send()
         if data:  # behind write_eof() not even nothing may be written
-            self.writer.writelines(data)
+            # writelines() never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254).
+            self.writer.write(b"".join(data))
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """``Connection.send_prepared``, written at once."""
