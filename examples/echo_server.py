@@ -81,7 +81,8 @@ async def serve(reader, writer, limits=LIMITS):
             else:
                 connection.receive_eof()
             opened = None
-            writer.writelines(connection.data_to_send())
+            # not writelines(), which never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254)
+            writer.write(b"".join(connection.data_to_send()))
             await writer.drain()  # while the peer does not read, neither do we
             if connection.should_close_transport:
                 return

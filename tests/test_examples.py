@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import socket
 import ssl
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from wsfast import Close, Connection, Limits, RemoteProtocolError, Role, handshake
+from wsfast import Close, Connection, FrameEncoder, Limits, RemoteProtocolError, Role, handshake
 from wsfast.deflate import PerMessageDeflate
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 CLIENT = EXAMPLES / "echo_client.py"
+SERVER = EXAMPLES / "echo_server.py"
 TIMEOUT = 20.0  # seconds
 
 client = runpy.run_path(str(CLIENT))
@@ -238,3 +240,33 @@ def test_a_certificate_that_nobody_trusts(certificate) -> None:
         done = run_client(url.replace("127.0.0.1", "localhost"))
         assert done.returncode == 1
         assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+
+
+def test_the_server_does_not_read_while_its_peer_does_not() -> None:
+    """Else what it has to send to that peer piles up."""
+
+    def small(sock: socket.socket) -> socket.socket:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        return sock
+
+    async def main() -> None:
+        listener = small(socket.create_server(("127.0.0.1", 0)))
+        server = await asyncio.start_server(runpy.run_path(str(SERVER))["serve"], sock=listener)
+        sock = small(socket.socket())
+        sock.connect(listener.getsockname())
+        reader, writer = await asyncio.open_connection(sock=sock)
+        opening = handshake.ClientHandshake("ws://localhost/")
+        writer.write(opening.request())
+        while opening.feed(await reader.read(1 << 16)) is None:
+            pass
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        frame = FrameEncoder(Role.CLIENT).binary(bytes(1 << 16))
+        with pytest.raises(TimeoutError):
+            for _ in range(512):  # 32 MiB
+                writer.write(frame)
+                await asyncio.wait_for(writer.drain(), 1)
+        writer.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(main())

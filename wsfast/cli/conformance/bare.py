@@ -40,7 +40,7 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         for event in events:
             if isinstance(event, (str, bytes)):
                 connection.send(event)
-        writer.writelines(connection.data_to_send())
+        writer.write(b"".join(connection.data_to_send()))
         await writer.drain()
         if connection.should_close_transport:
             return
