@@ -212,6 +212,15 @@ def test_each_task_wakes_in_its_own_context(stage):
     assert name.get() == "outside"
 
 
+def test_fire_in_the_context_of_the_task_leaves_it_to_the_next_turn(stage):
+    context = contextvars.copy_context()
+    stage.task(stage.wait(), loop=stage.loop, context=context)
+    stage.turn()
+    context.run(stage.waiter.fire)
+    assert stage.said == []
+    assert stage.turn() == WOKEN
+
+
 @pytest.mark.parametrize("tell", ["fire", "set_result", "set_exception", "cancel"])
 def test_it_keeps_no_context_of_a_task_that_is_gone(stage, tell):
     class Value:

@@ -73,6 +73,8 @@ cdef class Waiter:
         self.waiting = False
         try:
             context.run(callback, self.answer)
+        except RuntimeError:  # we are in that very context: it cannot be entered twice
+            self._loop.call_soon(callback, self.answer, context=context)
         except (SystemExit, KeyboardInterrupt) as exc:
             self._loop.call_soon(_reraise, exc)
 

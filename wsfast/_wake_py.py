@@ -74,6 +74,8 @@ class Waiter:
         self.waiting = False
         try:
             context.run(callback, self._answer)  # type: ignore[union-attr]
+        except RuntimeError:  # we are in that very context: it cannot be entered twice
+            self._loop.call_soon(callback, self._answer, context=context)
         except (SystemExit, KeyboardInterrupt) as exc:
             # They end the loop, but not through uvloop's data_received, which swallows them.
             self._loop.call_soon(_reraise, exc)
