@@ -61,18 +61,14 @@ def test_s17_a_refused_handshake_keeps_nothing(traced: Any) -> None:
 
 @pytest.mark.parametrize("most", [1, 16])
 def test_s18_pings_that_nobody_reads(
-    frame: Any, connection: Any, farewell: Any, traced: Any, most: int
+    backend: ModuleType, frame: Any, connection: Any, farewell: Any, most: int
 ) -> None:
     """400,000 of them: §5.5.3 lets us answer the newest in the place of those before it."""
     ours = connection(limits=Limits(max_pending_pongs=most))
-    flood = [b"".join([frame(9, b"%d" % i, key=KEY) for i in range(n, n + 1000)])
-             for n in range(0, 4000, 1000)]  # fmt: skip
-    with traced() as peak:
-        for _ in range(100):
-            for chunk in flood:
-                assert len(ours.receive(chunk)) == 1000
-            assert ours.bytes_queued <= 127 * most
-        assert peak() < MIB  # the events of one read
+    flood = b"".join([frame(9, b"%d" % i, key=KEY) for i in range(4000)])
+    for _ in range(100 if backend.backend() != "python" else 5):
+        assert len(ours.receive(flood)) == 4000
+        assert ours.bytes_queued <= 6 * most
     pongs = farewell(ours)
     assert len(pongs) == most and pongs[-1] == Pong(b"3999")
     ours.receive(frame(9, b"again", key=KEY))

@@ -269,16 +269,16 @@ class Stuck:
             self.protocol.pause_writing()
 
 
-@pytest.mark.parametrize("window", [0, 100, 100_000, 1_000_000])
+@pytest.mark.parametrize("window", [0, 100, 100_000])
 @pytest.mark.parametrize("payload", [b"", bytes(125)])
 def test_s18_pings_that_nobody_reads(run, fake, record, window, payload):
-    """400,000 in reads of up to 256 KiB: the mark of the transport, and what one read adds."""
+    """In reads of up to 256 KiB: the mark of the transport, and what one read adds to it."""
 
     async def main():
         connection = await fake(record[1]).opened()
         stuck = Stuck(connection, window)
         read = frame(9, payload) * (256 * KIB // len(frame(9, payload)))
-        for _ in range(1 + 400_000 * len(frame(9, payload)) // len(read)):
+        for _ in range(60 if payload else 3):
             connection.protocol.data_received(read)
         held = sum(map(len, connection.protocol._pongs))
         assert held <= 16 * 127
