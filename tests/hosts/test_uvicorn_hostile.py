@@ -146,18 +146,14 @@ def test_s04_too_slow(run, serve, record, start):
     events, app = record
 
     async def main():
-        async with serve(app, limited(message_timeout=0.15)) as server:
+        async with serve(app, limited(message_timeout=0.5)) as server:
             client = await server.connect()
             client.writer.write(frame(1, b"quick") + start)
 
-            async def drip():
-                while True:
-                    await asyncio.sleep(0.02)
-                    client.writer.write(frame(9) if start[0] == 1 else b"")
-
-            dripping = asyncio.create_task(drip())
+            for _ in range(5 if start[0] == 1 else 0):  # no way to gain time
+                await asyncio.sleep(0.02)
+                client.writer.write(frame(9))
             close = (await client.items())[-1]
-            dripping.cancel()
             assert close == Close(1008, "message timeout")
 
     run(main())
@@ -171,32 +167,34 @@ def test_s04_messages_in_time(run, fake, settle, record):
     """Each message has its own time; none is running between them."""
 
     async def main():
-        connection = await fake(record[1], limited(message_timeout=0.05)).opened()
+        connection = await fake(record[1], limited(message_timeout=60)).opened()
         timer = connection.protocol._message_timer
         half = frame(1, b"ab")
-        for _ in range(5):
+        for _ in range(3):
             connection.protocol.data_received(half[:3])
-            assert timer._timer is not None
-            await asyncio.sleep(0.03)
-            connection.protocol.data_received(half[3:] + half[:3])
-            running = timer._timer
-            await asyncio.sleep(0.03)
-            assert timer._timer is running is not None
+            first = timer._timer
+            assert first is not None
+            connection.protocol.data_received(half[3:4])
+            assert timer._timer is first
+            connection.protocol.data_received(half[4:] + half[:3])
+            assert timer._timer is not first and first.cancelled()
             connection.protocol.data_received(half[3:])
             assert timer._timer is None
-        assert not connection.wire.closed
         connection.protocol.data_received(half[:3])
+        last = timer._timer
         await connection.lost()
-        assert timer._timer is None
+        assert last.cancelled() and timer._timer is None
 
     run(main())
 
 
 def test_s04_what_we_do_not_read_is_not_late(run, fake, record):
+    go_on = asyncio.Event()
+
     async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
-        await asyncio.sleep(0.1)
+        await go_on.wait()
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
@@ -207,6 +205,7 @@ def test_s04_what_we_do_not_read_is_not_late(run, fake, record):
         assert connection.wire.paused
         await asyncio.sleep(0.06)
         assert not connection.wire.closed
+        go_on.set()
         while not connection.wire.closed:  # read again, and late again
             await asyncio.sleep(0.005)
         assert connection.items() == [Close(1008, "message timeout")]
@@ -367,7 +366,7 @@ def test_s25_close_does_not_wait_for_a_peer_that_does_not_read(run, fake):
         started = asyncio.get_running_loop().time()
         while not connection.wire.aborted:
             await asyncio.sleep(0.005)
-        assert asyncio.get_running_loop().time() - started < 0.5
+        assert asyncio.get_running_loop().time() - started < 5
         await connection.lost()
 
     run(main())
