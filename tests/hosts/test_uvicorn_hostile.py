@@ -302,7 +302,7 @@ def test_s18_a_real_flood(run, serve, record):
             client = await server.connect()
             client.writer.transport.pause_reading()
             tracemalloc.start()
-            for _ in range(40):
+            for _ in range(10):
                 client.writer.write(frame(9) * 10_000)
                 await client.writer.drain()
             peak = tracemalloc.get_traced_memory()[1]
