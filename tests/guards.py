@@ -81,8 +81,6 @@ GUARDS = [
           "d->frame.opcode < WSF_CLOSE && d->frame.fin", "d->frame.fin"),
     Guard("s10", "control frames end no message, twin", TWIN,
           "elif self.opcode < 8 and self.fin:", "elif self.fin:"),
-    Guard("s10", "nor its compression, C", C, "d->inflating && d->frame.opcode < WSF_CLOSE",
-          "d->inflating"),
     Guard("s11", "life after a final block", "wsfast/deflate.py",
           "if context.eof or len(out) == room:", "if len(out) == room:"),
     Guard("s11", "floods of final blocks", "wsfast/deflate.py",

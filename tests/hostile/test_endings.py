@@ -54,9 +54,19 @@ def test_s17_a_refused_handshake_keeps_nothing(traced: Any) -> None:
     chunk = bytes(MIB)
     with traced() as peak:
         for _ in range(50):
-            with pytest.raises(HandshakeError):
+            with pytest.raises(HandshakeError) as caught:
                 ours.feed(chunk)
         assert peak() < 64 * KIB  # of which pytest's part is the most
+    assert len(caught.traceback) == 2  # not of all the times it was raised
+
+
+def test_s17_after_a_deadline_input_is_dropped(frame: Any, connection: Any) -> None:
+    """The decoder knows nothing of time, and would go on."""
+    ours = connection(limits=Limits(message_timeout=5.0))
+    wire = frame(1, b"late", key=KEY)
+    ours.receive(wire[:7], 0.0)
+    assert [error.name for error in ours.tick(5.0)] == ["too_slow"]
+    assert ours.receive(wire[7:], 5.0) == ours.receive(wire, 5.0) == []
 
 
 @pytest.mark.parametrize("most", [1, 16])
