@@ -178,8 +178,11 @@ def pings(server: Server) -> dict[str, Any]:
 
 def dribble(server: Server) -> dict[str, Any]:
     """A message byte by byte: what a byte costs at 256 KiB and at 1 MiB."""
-    costs = []
-    for size in (LIMIT // 4, LIMIT - 1):  # aiohttp's limit is not inclusive
+    sizes = (LIMIT // 4, LIMIT - 1)  # aiohttp's limit is not inclusive
+    costs = [float("inf")] * 2
+    growth = 0
+    for turn in (0, 1, 0, 1):  # the better of two: machines change speed
+        size = sizes[turn]
         client = Client(server)
         wire = b"\x82\xff" + size.to_bytes(8, "big") + bytes(4) + bytes(size)
         server.start_counting()
@@ -187,8 +190,8 @@ def dribble(server: Server) -> dict[str, Any]:
         for i in range(len(wire) - 1):
             client.sock.send(wire[i : i + 1])
         time.sleep(0.3)
-        costs.append((server.cpu() - before) / size * 1e9)
-        growth = server.growth()
+        costs[turn] = min(costs[turn], (server.cpu() - before) / size * 1e9)
+        growth = max(growth, server.growth())
         client.sock.close()
     flat = costs[1] / costs[0]
     outcome = f"{costs[0]:.0f} and {costs[1]:.0f} ns a byte"
@@ -256,7 +259,7 @@ def bars(results: list[dict[str, Any]]) -> Iterator[tuple[str, bool, str]]:
         elif attack == "pings":  # what is queued is counted in tests/hosts/test_uvicorn_hostile.py
             yield name, row["growth"] <= 2 * MIB, grown
         elif attack == "dribble":
-            yield name, row["ratio"] < 2, f"{row['ratio']:.2f}"
+            yield name, row["ratio"] < 1.5, f"{row['ratio']:.2f}"
         elif attack == "half-open" and row["server"] == "wsfast Connection":
             yield name, row["open"] == 0, row["outcome"]
 
@@ -336,7 +339,7 @@ def main() -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     if options.md is not None:
-        head = f"# Hostile peers, {started[:10]}\n\n{report['machine']}\n\n"
+        head = f"# Hostile peers, {started[:10]}\n\n{', '.join(map(str, describe().values()))}\n\n"
         options.md.write_text(head + table(results), "utf-8")
     return 1 if options.strict and not all(good for _, good, _ in kept) else 0
 
