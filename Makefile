@@ -14,7 +14,7 @@ READY = $(VENV)/.ready
 CFLAGS_LINT = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -Iwsfast/include -Icsrc
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint lint-c bench fuzz clean autobahn suites interop interop-deps wheel
+.PHONY: build test lint lint-c bench fuzz clean guards autobahn suites interop interop-deps wheel
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wsfast needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.13")'
@@ -50,6 +50,11 @@ bench: build
 # Not a coverage-guided fuzzer: the property tests with 20,000 examples each instead of 100.
 fuzz: build
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=0 $(ARGS)
+
+# Every guard against hostile peers taken out in turn: the tests of its row must turn red. One row:
+# make guards ARGS=s03
+guards: build
+	$(BIN)/python tests/guards.py $(ARGS)
 
 autobahn: build
 	$(BIN)/python tests/autobahn/run.py $(ARGS)
