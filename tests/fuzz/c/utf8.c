@@ -1,0 +1,63 @@
+/* utf8 - every kernel against a naive reader of RFC 3629; texts in pieces against the whole. */
+#include "fuzz.h"
+
+static void check_whole(const uint8_t *p, size_t n, size_t good, size_t bad, bool cut)
+{
+    size_t valid, wrong;
+    uint8_t *text = alone(p, n);
+    const wsf_utf8_status status = wsf_utf8_check(text, n, &valid, &wrong);
+    DEMAND(status == (bad ? WSF_UTF8_INVALID : cut ? WSF_UTF8_CUT : WSF_UTF8_VALID));
+    DEMAND(valid == good);
+    DEMAND(wrong == bad);
+    free(text);
+}
+
+static void check_pieces(const uint8_t *p, size_t n, size_t good, size_t bad, uint32_t cuts,
+                         uint64_t start)
+{
+    wsf_utf8 state = {0};
+    uint64_t fault = 0;
+    size_t wrong = 0;
+    for (size_t at = 0; at < n;) {
+        const size_t size = next_cut(&cuts, n - at);
+        uint8_t *piece = alone(p + at, size);
+        const bool right = wsf_utf8_feed(&state, piece, size, start + at, &fault, &wrong);
+        free(piece);
+        at += size;
+        DEMAND(state.held <= 3);
+        if (!right) { /* at the first byte that cannot be right: section 8.1 of RFC 6455 */
+            DEMAND(bad && fault == start + good && wrong == bad);
+            DEMAND(at > good + (bad > 1 ? bad - 1 : 0));
+            return;
+        }
+        DEMAND(!bad || at < good + bad + 1);
+    }
+    DEMAND(!bad);
+    DEMAND(state.held == n - good);
+    DEMAND(!state.held || state.lead == start + good);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input in = {data, size};
+    const uint32_t cuts = take(&in);
+    const uint64_t start = (uint64_t)take(&in) << 56;
+    const size_t shift = take(&in) % 64;
+    size_t bad;
+    bool cut;
+    const size_t good = naive_utf8(in.p, in.n, &bad, &cut);
+    const char *isa;
+    for (size_t i = 0; (isa = wsf_available(i)) != NULL; i++) {
+        DEMAND(wsf_select(isa));
+        check_whole(in.p, in.n, good, bad, cut);
+        check_pieces(in.p, in.n, good, bad, cuts, start);
+        if (shift <= good) { /* at another alignment, from anywhere in what is right */
+            bool cut_behind;
+            size_t bad_behind;
+            const uint8_t *p = in.p + shift;
+            const size_t n = in.n - shift, good_behind = naive_utf8(p, n, &bad_behind, &cut_behind);
+            check_whole(p, n, good_behind, bad_behind, cut_behind);
+        }
+    }
+    return 0;
+}
