@@ -15,7 +15,8 @@ READY = $(VENV)/.ready
 CFLAGS_LINT = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -Iwsfast/include -Icsrc
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint lint-c bench fuzz properties clean autobahn suites interop interop-deps wheel
+.PHONY: build test lint lint-c bench fuzz properties sanitize tsan valgrind \
+  clean autobahn suites interop interop-deps wheel
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wsfast needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.13")'
@@ -57,6 +58,17 @@ fuzz: build
 # The property tests with 20,000 examples each instead of 100; hypothesis, not guided by coverage.
 properties: build
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=0 $(ARGS)
+
+# The whole suite under ASan and UBSan, half an hour; the core and the extension in threads under
+# TSan, a minute; tests of the codec under valgrind. All with gcc; ARGS goes to pytest.
+sanitize: build
+	$(BIN)/python tests/fuzz/sanitize.py asan $(ARGS)
+
+tsan: build
+	$(BIN)/python tests/fuzz/sanitize.py tsan $(ARGS)
+
+valgrind: build
+	$(BIN)/python tests/fuzz/sanitize.py valgrind $(ARGS)
 
 autobahn: build
 	$(BIN)/python tests/autobahn/run.py $(ARGS)

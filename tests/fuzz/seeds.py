@@ -116,6 +116,9 @@ def by_hand() -> None:
         said = b"".join(bytes([*each, len(body)]) + body for each in kinds)
         keep("python/pair", b"\1" + bytes(14) + b"\0\0\1" + said + b"\0\1")
         keep("python/pair", b"\0\0\0\1" + said + b"\0\1" + b"\2\7\0\3bye")
+    for broken in streams._BROKEN:
+        keep("c/utf8", b"\1\0\0" + broken)
+        keep("python/kernels", streams.KEY + b"\1\0\1" + b"a" * 30 + broken + b"a" * 60)
     for data in (REQUEST, REQUEST.replace(b"\r\n", b"\n"), REQUEST[:99]):
         keep("python/handshake_server", b"\0\0\7" + data)
     refusal, interim = b"HTTP/1.1 404 No\r\nA: b\r\n\r\nbody", b"HTTP/1.1 100 \r\n\r\n"
@@ -124,7 +127,7 @@ def by_hand() -> None:
     for data in (CONNECT, UPGRADE):
         keep("python/handshake_connect", data)
     for data in ("u:p@a.example:81/x?y=z", "[::1]:8000/é", "bücher.example"):
-        keep("python/handshake_url", b"\1\4chat\1\6\4Cookiec=d\0" + data.encode())
+        keep("python/handshake_url", b"\1\4chat\1\6Cookie\3c=d\0" + data.encode())
 
 
 if __name__ == "__main__":

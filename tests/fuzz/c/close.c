@@ -1,5 +1,5 @@
 /* close - close payloads against the lists of section 7.4 and a naive reader of UTF-8. */
-#include "fuzz.h"
+#include "naive.h"
 
 /* Section 7.4.1, and the IANA registry up to 1014. */
 static bool allowed(unsigned code)

@@ -1,6 +1,7 @@
 /* decoder - any bytes under any policy and limits: whole, byte by byte and in random chunks, with
- * every set of kernels, a caller sees the same frames, payloads and verdict; and the limits hold. */
-#include "fuzz.h"
+ * every set of kernels, a caller sees the same frames, payloads and verdict, and as many frames and
+ * the same verdict as a naive reader. */
+#include "naive.h"
 
 /* What a caller sees of a stream, however it is cut. */
 typedef struct history {
@@ -34,6 +35,7 @@ typedef struct reader {
     wsf_utf8 utf8;
     bool fault_told;
     uint64_t received, fragments; /* of the open message */
+    naive_stream found;
     uint8_t close[WSF_MAX_CONTROL];
 } reader;
 
@@ -97,6 +99,7 @@ static void see(reader *r, const wsf_span *span, const uint8_t *chunk, size_t n)
     DEMAND(span->last == (span->at + span->size == span->frame.length));
     if (span->at == 0)
         see_frame(r, span);
+    r->found.frames += span->last;
     uint8_t *clear = alone(span->data, span->size);
     const uint8_t *key = span->frame.masked ? span->frame.key : NULL;
     wsf_mask(clear, span->data, span->size, key, span->at);
@@ -139,10 +142,11 @@ static reader decode(const settings *with, const uint8_t *p, size_t n, int way)
     }
     add_number(&r.verdicts, (uint64_t)found);
     add_number(&r.verdicts, wsf_decoder_position(d));
-    if (!found) {
-        add_number(&r.verdicts, wsf_decoder_held(d));
-        add_number(&r.verdicts, wsf_decoder_unfinished(d));
-    }
+    r.found.error = found;
+    r.found.position = (size_t)wsf_decoder_position(d);
+    r.found.unfinished = !found && wsf_decoder_unfinished(d);
+    add_number(&r.verdicts, found ? 0 : wsf_decoder_held(d));
+    add_number(&r.verdicts, r.found.unfinished);
     free(d);
     return r;
 }
@@ -156,6 +160,15 @@ static void forget(reader *r)
 static bool same(const history *a, const history *b)
 {
     return a->size == b->size && (!a->size || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+static void check_naive(const settings *with, const uint8_t *p, size_t n, const naive_stream *found)
+{
+    const naive_stream s = naive_decode(p, n, with->policy, &with->limits, with->inflates);
+    DEMAND(found->error == s.error);
+    DEMAND(found->frames == s.frames);
+    DEMAND(found->position == s.position);
+    DEMAND(found->unfinished == s.unfinished);
 }
 
 static settings take_settings(input *in)
@@ -191,6 +204,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             forget(&r);
         }
     }
+    if (!with.policy.late)
+        check_naive(&with, in.p, in.n, &first.found);
     forget(&first);
     return 0;
 }

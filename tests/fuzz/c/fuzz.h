@@ -73,41 +73,4 @@ static inline wsf_policy take_policy(input *in)
     return policy;
 }
 
-/* UTF-8 by the rows of RFC 3629 section 4, one byte after the other. The length of what is
- * well-formed, and of the ill-formed start behind it; 0 where there is none. cut: the end came. */
-static inline size_t naive_utf8(const uint8_t *p, size_t n, size_t *bad, bool *cut)
-{
-    static const uint8_t rows[][5] = {
-        /* first byte from, to; second byte from, to; bytes in all */
-        {0x00, 0x7F, 0, 0, 1},       {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    size_t at = 0;
-    *bad = 0;
-    *cut = false;
-    while (at < n) {
-        const uint8_t *row = NULL;
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-            if (p[at] >= rows[i][0] && p[at] <= rows[i][1])
-                row = rows[i];
-        size_t right = row ? 1 : 0;
-        for (; row && right < row[4]; right++) {
-            const uint8_t low = right == 1 ? row[2] : 0x80, high = right == 1 ? row[3] : 0xBF;
-            if (at + right == n) {
-                *cut = true;
-                return at;
-            }
-            if (p[at + right] < low || p[at + right] > high)
-                break;
-        }
-        if (!row || right < row[4]) {
-            *bad = right ? right : 1;
-            return at;
-        }
-        at += right;
-    }
-    return at;
-}
-
 #endif

@@ -1,5 +1,6 @@
-/* header - parsed, built and parsed again; every prefix; the short cut; what a late policy puts off. */
-#include "fuzz.h"
+/* header - against a naive reader; built and parsed again; every prefix; the short cut; what a late
+ * policy puts off. */
+#include "naive.h"
 
 static bool same(const wsf_frame *a, const wsf_frame *b)
 {
@@ -63,6 +64,17 @@ static void check_late(const uint8_t *p, size_t n, wsf_policy policy)
     DEMAND(early > 0 || fault == late_fault);
 }
 
+static void check_naive(const uint8_t *p, size_t n, wsf_policy policy)
+{
+    wsf_frame naive = {0}, frame = {0};
+    size_t naive_fault = 0, fault = 0;
+    policy.late = false;
+    const int expected = naive_header(p, n, &policy, &naive, &naive_fault);
+    DEMAND(wsf_header_parse(p, n, &policy, &frame, &fault) == expected);
+    DEMAND(expected >= 0 || fault == naive_fault);
+    DEMAND(expected <= 0 || (same(&frame, &naive) && frame.size == naive.size));
+}
+
 static void check_short(const uint8_t *p, size_t n, const wsf_policy *policy)
 {
     wsf_frame quick = {0}, frame = {0};
@@ -86,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     DEMAND(found <= WSF_MAX_HEADER && found > -WSF_ERROR_COUNT);
     DEMAND(found >= 0 || fault < in.n);
     check_prefixes(p, in.n, &policy, found, fault);
+    check_naive(p, in.n, policy);
     check_late(p, in.n, policy);
     check_short(p, in.n, &policy);
     if (found > 0 && (size_t)found <= in.n)
