@@ -1,6 +1,6 @@
-"""The tests under sanitizers: a copy of the sources is built for each, the checkout stays as it is.
+"""The tests under sanitizers. Each builds a copy of the sources; the checkout stays as it is.
 
-    python tests/fuzz/sanitize.py asan [pytest's arguments]   the whole suite, ASan and UBSan: 20 min
+    python tests/fuzz/sanitize.py asan [pytest's arguments]   the suite, ASan and UBSan: 20 min
     python tests/fuzz/sanitize.py tsan [pytest's arguments]   threads, TSan: 1 min
     python tests/fuzz/sanitize.py valgrind                    the codec, memcheck: some minutes
 
@@ -98,7 +98,7 @@ def tsan(words: list[str]) -> int:
 def valgrind(words: list[str]) -> int:
     """The guard pages' calls and the corpus, without pytest: it takes a hundred times as long."""
     with built(DEBUG) as place:
-        status = memcheck(place, ["tests/guard_pages.py", "c-avx2"])
+        status = memcheck(place, ["tests/guard_pages.py", "c-scalar"])
         return memcheck(place, ["tests/fuzz/python/oracles.py", *(words or ORACLES)]) or status
 
 

@@ -35,7 +35,7 @@ HEADS = {
     "python/messages": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\0\7",
     "python/frames": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\7",
     "python/scan": lambda role: b"\2\0\0" + b"\0\0\0\0\0",
-    "python/peer": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\7\0\0",
+    "python/peer": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\7" + bytes(6),
     "python/wsproto_strict": lambda role: bytes([role, 7]),
     "python/wsproto_driver": lambda role: bytes([role, 0, 1]) + b"\0\7",
     "python/websockets_driver": lambda role: bytes([role]) + b"\0\0\0\0\0\0\0" + b"\0\7",
@@ -44,7 +44,9 @@ HEADS = {
 DEFLATED = {
     "c/decoder": lambda role: bytes([role]) + b"\0" + b"\1\0\1" + b"\1\7",
     "python/messages": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\1\7",
-    "python/peer": lambda role: bytes([role]) + STRICT + ROOMY + b"\0\7\0\1" + bytes(14),
+    "python/peer": lambda role: (
+        bytes([role]) + STRICT + ROOMY + b"\0\7" + bytes(5) + b"\1" + bytes(14)
+    ),
     "python/wsproto_driver": lambda role: bytes([role, 2, 1]) + b"\0\7",
     "python/websockets_driver": lambda role: bytes([role]) + b"\0\0\1\0\0\0\0" + b"\0\7",
 }
@@ -105,7 +107,7 @@ def by_hand() -> None:
     for text in TEXTS:
         body = text.encode()
         keep("c/mask", bytes([0, 3]) + bytes(7) + b"\2" + streams.KEY + body)
-        keep("c/utf8", b"\7\0\0" + body)
+        keep("c/utf8", b"\7\0" + body)
         keep("c/close", b"\0\x03\xe8" + body[:123])
         keep("python/kernels", streams.KEY + b"\1\0\7" + body)
         keep("python/inflate", b"\0\0\7\0\0" + zlib.compress(body, wbits=-15))
@@ -117,7 +119,7 @@ def by_hand() -> None:
         keep("python/pair", b"\1" + bytes(14) + b"\0\0\1" + said + b"\0\1")
         keep("python/pair", b"\0\0\0\1" + said + b"\0\1" + b"\2\7\0\3bye")
     for broken in streams._BROKEN:
-        keep("c/utf8", b"\1\0\0" + broken)
+        keep("c/utf8", b"\1\0" + broken)
         keep("python/kernels", streams.KEY + b"\1\0\1" + b"a" * 30 + broken + b"a" * 60)
     for data in (REQUEST, REQUEST.replace(b"\r\n", b"\n"), REQUEST[:99]):
         keep("python/handshake_server", b"\0\0\7" + data)

@@ -228,7 +228,7 @@ SENT = ("text", "binary", "continuation", "ping", "pong", "close", "parts")
 
 
 def encoder(data: bytes) -> None:
-    """FrameEncoder and Builder: the same bytes or refusal, and our own decoder reads them back."""
+    """FrameEncoder, Builder and build_header: the same bytes or refusal; read back."""
     given = Input(data)
     role = role_from(given)
     calls = []
@@ -238,11 +238,13 @@ def encoder(data: bytes) -> None:
         body = given.take(given.pick((0, 1, 5, 40, 125, 126, 300)))
         calls.append((name, fin, code, body))
 
-    def run(module: ModuleType) -> list[object]:
+    def run(module: ModuleType) -> tuple[list[Any], object]:
         made = module.FrameEncoder(role, keys=iter(_keys(len(calls) * 2)).__next__)
-        return [_encoded(made, *call) for call in calls]
+        others = [_built(module, fin, code, body) for _, fin, code, body in calls]
+        return [_encoded(made, *call) for call in calls], others
 
-    wire = [frame for kind, frame in agree(run) if kind is bytes]
+    encoded, _ = agree(run)
+    wire = [frame for kind, frame in encoded if kind is bytes]
     _read_back(role, wire)
 
 
@@ -259,6 +261,17 @@ def _encoded(made: Any, name: str, fin: bool, code: int, body: bytes) -> Any:
         return outcome(lambda: b"".join(made.parts(body)))
     payload = body if code & 1 else body.decode("utf-8", "surrogateescape")
     return outcome(getattr(made, name), payload, fin=fin)
+
+
+def _built(module: ModuleType, fin: bool, code: int, body: bytes) -> object:
+    """Nothing is checked here but what does not fit into a header."""
+    builder = module.Builder(masked=False, mutable=fin)
+    length, options = len(body) << (code >> 8) % 64, {"fin": fin, "rsv": code >> 4 & 7}
+    return [
+        outcome(builder.build, code & 0xFF, body),
+        outcome(module.build_header, code & 15, length, key=body[:4] or None, **options),
+        builder.frames,
+    ]
 
 
 def _read_back(role: Role, wire: list[bytes]) -> None:

@@ -213,7 +213,8 @@ def peer(data: bytes) -> None:
     given = Input(data)
     role, policy, limits = role_from(given), policy_from(given), limits_from(given)
     text, way = given.pick(("str", "bytes")), given.byte()
-    begun = given.pick((None, "close", "ping"))
+    begun, limits = given.pick((None, "close", "ping")), _timed(limits, given)
+    times = {"ping_interval": given.pick((None, 1.0, 3.0)), "ping_timeout": given.pick((None, 2.0))}
     squeezed = _negotiated(_deflates(given))[role is Role.CLIENT] if given.byte() & 1 else ()
     pieces = chunks(given.rest(), way)
 
@@ -221,7 +222,7 @@ def peer(data: bytes) -> None:
         options = {"limits": limits, "policy": policy, "text": text, "extensions": squeezed}
         with _codec(module):
             try:
-                made = Connection(role, keys=lambda: KEY, **options)
+                made = Connection(role, keys=lambda: KEY, **options, **times)
             except ValueError as exc:
                 return str(exc)
         return _history(made, pieces, begun)
@@ -231,16 +232,22 @@ def peer(data: bytes) -> None:
         _answers(role, b"".join(part for *_, sent in found for part in sent))
 
 
+def _timed(limits: Limits, given: Input) -> Limits:
+    timeouts = {"close_timeout": given.pick((10.0, 0.0, 2.0, None))}
+    return limits.replace(message_timeout=given.pick((None, 1.0)), **timeouts)
+
+
 def _history(made: Connection, pieces: list[bytes], begun: str | None) -> list[Any]:
     if begun:
         getattr(made, begun)()
     seen = []
     for now, piece in enumerate([*pieces, None]):
         events = made.receive_eof() if piece is None else made.receive(piece, float(now))
+        due = made.next_deadline(), shown(made.tick(float(now))), made.next_deadline()
         state = (made.state, made.should_close_transport, shown(made.failed), made.close_sent)
         sent = made.data_to_send() if now % 3 else []
-        seen.append((shown(events), state, shown(made.close_rcvd), made.bytes_queued, sent))
-    seen.append((None, None, None, made.bytes_queued, made.data_to_send()))
+        seen.append((shown(events), due, state, made.close_rcvd, made.bytes_queued, sent))
+    seen.append((made.bytes_queued, made.data_to_send()))
     return seen
 
 
