@@ -41,8 +41,10 @@ lint: $(READY) lint-c
 lint-c:
 	set -e; for cc in gcc clang; do \
 	  if command -v $$cc >/dev/null; then \
-	    for file in csrc/*.c; do $$cc $(CFLAGS_LINT) -c -o /dev/null $$file; done; \
-	    echo "$$cc: csrc is free of warnings"; \
+	    for file in csrc/*.c tests/fuzz/c/*.c tests/fuzz/threads.c; do \
+	      $$cc $(CFLAGS_LINT) -c -o /dev/null $$file; \
+	    done; \
+	    echo "$$cc: csrc and tests/fuzz are free of warnings"; \
 	  fi; \
 	done
 

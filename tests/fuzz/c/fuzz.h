@@ -22,7 +22,7 @@
 #ifdef __linux__
 __attribute__((section("__libfuzzer_extra_counters"), used))
 #endif
-static volatile uint8_t worth[512];
+static volatile uint8_t worth[1024];
 #define WORTH(number) (worth[(number) % sizeof worth] = 1)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

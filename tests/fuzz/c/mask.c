@@ -27,6 +27,19 @@ static void mask_once(const uint8_t *from, size_t n, size_t shift, const uint8_t
     free(src);
 }
 
+/* One byte that is not ASCII among n that are, anywhere, is told. */
+static void check_one_high(size_t n, const uint8_t key[4], uint64_t position)
+{
+    uint8_t *text = malloc(n);
+    DEMAND(text || !n);
+    for (size_t high = 0; high < n; high += n < 200 ? 1 : 1 + n / 50) {
+        for (size_t i = 0; i < n; i++)
+            text[i] = (i == high ? 0x80 : 'a') ^ key[(position + i) % 4];
+        DEMAND(!wsf_mask(text, text, n, key, position));
+    }
+    free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     input in = {data, size};
@@ -40,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         DEMAND(wsf_select(isa));
         for (int in_place = 0; in_place < 2; in_place++)
             mask_once(in.p, in.n, shift, flags & 1 ? NULL : key, position, in_place);
+        check_one_high(in.n, key, position);
     }
     return 0;
 }

@@ -22,26 +22,26 @@ static inline size_t naive_utf8(const uint8_t *p, size_t n, size_t *bad, bool *c
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             if (p[at] >= rows[i][0] && p[at] <= rows[i][1])
                 row = rows[i];
-        const size_t number = row ? (size_t)(row - rows[0]) / sizeof *rows : 9 + p[at] / 32;
+        const size_t number = row ? (size_t)(row - rows[0]) / sizeof *rows : 9u + p[at] / 32u;
         size_t right = row ? 1 : 0;
         for (; row && right < row[4]; right++) {
             const uint8_t low = right == 1 ? row[2] : 0x80, high = right == 1 ? row[3] : 0xBF;
             if (at + right == n) {
-                WORTH(200 + 4 * number + right);
+                WORTH(600 + 4 * number + right);
                 *cut = true;
                 return at;
             }
             if (p[at + right] < low || p[at + right] > high) {
-                WORTH(12 * number + 3 * right + (p[at + right] < low) + (p[at + right] < 0x80));
+                WORTH(16 * (3 * number + right) + p[at + right] / 16);
                 break;
             }
         }
         if (!row || right < row[4]) {
-            WORTH(240 + number);
+            WORTH(700 + number);
             *bad = right ? right : 1;
             return at;
         }
-        WORTH(300 + number);
+        WORTH(800 + number);
         at += right;
     }
     return at;
