@@ -102,8 +102,8 @@ def valgrind(words: list[str]) -> int:
     """
     with built(DEBUG) as place:
         report = place / "errors.xml"
-        options = ["--quiet", "--error-limit=no", "--track-origins=yes", "--num-callers=40"]
-        options += ["--xml=yes", f"--xml-file={report}"]
+        options = ["--quiet", "--error-limit=no", "--leak-check=no", "--num-callers=40"]
+        options += ["--track-origins=yes", "--xml=yes", f"--xml-file={report}"]
         replay = ["tests/fuzz/python/oracles.py", *(words or ORACLES)]
         status = python(place, replay, "valgrind", *options)
         return judged(report, str(place / "wsfast")) or status

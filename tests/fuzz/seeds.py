@@ -118,6 +118,8 @@ def by_hand() -> None:
         said = b"".join(bytes([*each, len(body)]) + body for each in kinds)
         keep("python/pair", b"\1" + bytes(14) + b"\0\0\1" + said + b"\0\1")
         keep("python/pair", b"\0\0\0\1" + said + b"\0\1" + b"\2\7\0\3bye")
+    for code in (999, 1000, 1003, 1004, 1005, 1006, 1007, 1014, 1015, 1016, 2999, 3000, 4999, 5000):
+        keep("c/close", b"\0" + code.to_bytes(2, "big"))
     for broken in streams._BROKEN:
         keep("c/utf8", b"\1\0" + broken)
         keep("python/kernels", streams.KEY + b"\1\0\1" + b"a" * 30 + broken + b"a" * 60)

@@ -13,6 +13,10 @@ static bool allowed(unsigned code)
     }
 }
 
+/* Where what is allowed begins and ends. */
+static const unsigned borders[] = {999,  1000, 1003, 1004, 1005, 1006, 1007, 1014,
+                                   1015, 1016, 2999, 3000, 4999, 5000};
+
 static int judged(const uint8_t *p, size_t n, bool any_code, unsigned *code, size_t *fault)
 {
     size_t bad;
@@ -22,6 +26,9 @@ static int judged(const uint8_t *p, size_t n, bool any_code, unsigned *code, siz
     if (n < 2)
         return n ? -wsf_e_close_length : 1;
     *code = p[0] * 256u + p[1];
+    for (size_t i = 0; i < sizeof borders / sizeof *borders; i++)
+        if (*code == borders[i])
+            WORTH(900 + i);
     if (!any_code && !allowed(*code))
         return -wsf_e_close_code;
     const size_t good = naive_utf8(p + 2, n - 2, &bad, &cut);
