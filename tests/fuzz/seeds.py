@@ -118,6 +118,11 @@ def by_hand() -> None:
         said = b"".join(bytes([*each, len(body)]) + body for each in kinds)
         keep("python/pair", b"\1" + bytes(14) + b"\0\0\1" + said + b"\0\1")
         keep("python/pair", b"\0\0\0\1" + said + b"\0\1" + b"\2\7\0\3bye")
+    for length in (125, 126, 127, 32767, 32768, 65535, 65536, (1 << 63) - 1, 1 << 63):
+        for width in (8, 2 if length < 1 << 16 else 8, 0 if length < 126 else 8):
+            wire = streams.frame(2, length=length, width=width)
+            keep("c/header", b"\1\0" + wire)
+            keep("c/decoder", b"\1\0\0\0\0\0\1" + wire)
     for code in (999, 1000, 1003, 1004, 1005, 1006, 1007, 1014, 1015, 1016, 2999, 3000, 4999, 5000):
         keep("c/close", b"\0" + code.to_bytes(2, "big"))
     for broken in streams._BROKEN:

@@ -47,6 +47,19 @@ static inline size_t naive_utf8(const uint8_t *p, size_t n, size_t *bad, bool *c
     return at;
 }
 
+/* Each magnitude in each form, and the borders between the forms. */
+static inline void worth_length(uint64_t length, size_t width)
+{
+    static const uint64_t borders[] = {125, 126, 127, 65535, 65536};
+    size_t bits = 0;
+    for (uint64_t rest = length; rest; rest /= 2)
+        bits++;
+    WORTH(820 + 65 * (width ? width / 8 + 1 : 0) + bits);
+    for (size_t i = 0; i < sizeof borders / sizeof *borders; i++)
+        if (length == borders[i])
+            WORTH(1016 + i);
+}
+
 /* A header, RFC 6455 section 5.2, by arithmetic, in the order of precedence of docs/api.md (not the
  * late one). Its size, which may be more than n; 0 while that is not known; or -error and *fault. */
 static inline int naive_header(const uint8_t *p, size_t n, const wsf_policy *policy, wsf_frame *f,
@@ -82,6 +95,7 @@ static inline int naive_header(const uint8_t *p, size_t n, const wsf_policy *pol
     *fault = 2;
     for (size_t i = 0; i < width; i++)
         f->length = (i ? f->length * 256 : 0) + p[2 + i];
+    worth_length(f->length, width);
     if (width && policy->minimal_length && f->length < (width == 2 ? 126 : 65536))
         return -wsf_e_length_not_minimal;
     if (f->length > INT64_MAX && policy->msb == WSF_MSB_REJECT)
