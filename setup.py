@@ -39,8 +39,10 @@ def extension(name: str, sources: list[str], optional: bool = False) -> Extensio
 def codec() -> list[Extension]:
     from Cython.Build import cythonize
 
-    rooms = ("_kernels_c", "_encoder_c", "_scan_c", "_codec_c")
-    return cythonize([extension(room, [f"wsfast/{room}.pyx", *CORE]) for room in rooms])
+    rooms = [extension("_wake_c", ["wsfast/_wake_c.pyx"])]
+    for room in ("_kernels_c", "_encoder_c", "_scan_c", "_codec_c"):
+        rooms.append(extension(room, [f"wsfast/{room}.pyx", *CORE]))
+    return cythonize(rooms)
 
 
 def extensions() -> list[Extension]:

@@ -1,6 +1,7 @@
 """A complete WebSocket echo server on asyncio, over the sans-I/O parts of wsfast.
 
-    python examples/echo_server.py [--host HOST] [--port PORT]
+    python examples/echo_server.py [--host HOST] [--port PORT] [--certfile PEM]
+                                   [--max-message BYTES]
 
 Shows what an owner of a ``Connection`` does: feed it, write what it has to send, keep its
 deadlines, and stop reading from a peer that does not read.
@@ -9,6 +10,8 @@ deadlines, and stop reading from a peer that does not read.
 import argparse
 import asyncio
 import contextlib
+import functools
+import ssl
 import time
 
 from wsfast import Connection, HandshakeError, Limits, Role, handshake
@@ -18,11 +21,11 @@ LIMITS = Limits(max_message=16 << 20)
 READ = 64 << 10
 
 
-async def open_connection(reader, writer):
+async def open_connection(reader, writer, limits):
     """The opening handshake: a ``Connection`` and the bytes that came behind it, or None."""
-    opening = handshake.ServerHandshake(LIMITS)
+    opening = handshake.ServerHandshake(limits)
     try:
-        async with asyncio.timeout(LIMITS.open_timeout):
+        async with asyncio.timeout(limits.open_timeout):
             request = None
             while request is None:
                 data = await reader.read(READ)
@@ -40,7 +43,7 @@ async def open_connection(reader, writer):
     connection = Connection(
         Role.SERVER,
         extensions=response.extensions,
-        limits=LIMITS,
+        limits=limits,
         ping_interval=20,
         ping_timeout=20,
         now=time.monotonic(),
@@ -63,9 +66,9 @@ def echo(connection, events):
             connection.send(event)
 
 
-async def serve(reader, writer):
+async def serve(reader, writer, limits=LIMITS):
     try:
-        opened = await open_connection(reader, writer)
+        opened = await open_connection(reader, writer, limits)
         if opened is None:
             return
         connection, data = opened
@@ -93,9 +96,17 @@ async def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--certfile", metavar="PEM", help="certificate and key: serve wss")
+    parser.add_argument("--max-message", type=int, default=LIMITS.max_message, metavar="BYTES")
     args = parser.parse_args()
-    server = await asyncio.start_server(serve, args.host, args.port)
-    print(f"echo on ws://{args.host}:{server.sockets[0].getsockname()[1]}/", flush=True)
+    context = None
+    if args.certfile:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(args.certfile)
+    handle = functools.partial(serve, limits=Limits(max_message=args.max_message))
+    server = await asyncio.start_server(handle, args.host, args.port, ssl=context)
+    scheme = "wss" if context else "ws"
+    print(f"echo on {scheme}://{args.host}:{server.sockets[0].getsockname()[1]}/", flush=True)
     async with server:
         await server.serve_forever()
 

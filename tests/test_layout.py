@@ -98,13 +98,13 @@ def is_comment(file: Path, line: str) -> bool:
 
 # Each may import those before it. A package is one room.
 RANKS = [
-    {"errors", "frames", "_keys", "close_codes", "_build_info", "_version"},
+    {"errors", "frames", "_keys", "close_codes", "_build_info", "_version", "_wake_py", "_wake_c"},
     {"_kernels_py", "_kernels_c", "_http", "deflate"},
     {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py"},
     {"_scan_c"},
     {"_codec_py", "_codec_c", "_handshake_client"},
     {"codec", "handshake", "_deadlines"},
-    {"connection"},
+    {"connection", "_waiter"},
     {"prepared"},
     {"uvicorn", "integrations"},
     {"websockets"},
@@ -161,7 +161,7 @@ def test_imports_run_one_way() -> None:
 def test_only_the_chooser_imports_an_implementation() -> None:
     implementations = {name for name in RANK if name.endswith(("_py", "_c"))}
     users = {file.stem for file in PYTHON if imports(file) & implementations}
-    assert users <= {"codec", "_codec_py", "_encoder_py", "_reader_py", "_scan_py"}
+    assert users <= {"codec", "_codec_py", "_encoder_py", "_reader_py", "_scan_py", "_waiter"}
 
 
 # ---- budgets ------------------------------------------------------------------------------------

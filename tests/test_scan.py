@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pickle
+from codecs import getincrementaldecoder
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,7 @@ ANY = Policy(mask="any", rsv=7)
 # ---- C and Python -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Scanner", "Builder", "Whole", "instance"])
+@pytest.mark.parametrize("name", ["Scanner", "Builder", "Whole", "instance", "take", "take_text"])
 def test_names_and_docstrings(agree: Any, name: str) -> None:
     def described(module: ModuleType) -> object:
         thing = getattr(module, name)
@@ -40,30 +41,84 @@ def test_names_and_docstrings(agree: Any, name: str) -> None:
     agree(described)
 
 
-@given(st.data(), policies, sizes, st.booleans())
+@given(st.data(), policies, sizes)
 def test_frame(
-    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, mutable: bool
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int
 ) -> None:
     buf = data.draw(streams.mutated(None))
     pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
     kind = data.draw(st.sampled_from([bytes, bytearray, memoryview]))
+    options = {name: data.draw(st.booleans()) for name in ("mutable", "decode")}
 
     def run(module: ModuleType) -> object:
-        scanner = module.Scanner(policy, mutable=mutable)
+        scanner = module.Scanner(policy, **options)
         return outcome(scanner.frame, kind(buf), pos, most), scanner.frames
 
     agree(run)
 
 
-@given(st.data(), policies, sizes)
+@given(st.data(), policies)
+def test_begin(agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy) -> None:
+    buf = data.draw(streams.mutated(None))
+    buf = buf[: data.draw(st.integers(0, len(buf)) | st.integers(0, 14))]
+    pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
+
+    def run(module: ModuleType) -> object:
+        scanner = module.Scanner(policy)
+        return outcome(scanner.begin, buf, pos), scanner.frames
+
+    agree(run)
+
+
+keys = st.sampled_from([None, b"\x11\x22\x33\x44", bytearray(b"abcd"), memoryview(b"\xff\0\xff\0")])
+wrong_keys = st.sampled_from([b"", b"abc", b"abcde", 3, "abcd"])
+texts = st.text(max_size=40).map(str.encode) | st.binary(max_size=40) | st.just(b"x" * 300)
+helds = st.sampled_from([b"", b"", b"\xe2", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\xed"])
+
+
+@given(st.data(), texts, keys | wrong_keys)
+def test_take(agree: Any, outcome: Any, data: Any, text: bytes, key: Any) -> None:
+    size = data.draw(st.integers(-1, len(text) + 1) | st.just(len(text)))
+    kind = data.draw(st.sampled_from([bytearray, bytearray, bytearray, bytes, list]))
+
+    def run(module: ModuleType) -> object:
+        buf = kind(text)
+        return outcome(module.take, buf, size, key), buf
+
+    agree(run)
+
+
+@given(st.data(), texts, keys | wrong_keys, helds, st.booleans())
+def test_take_text(
+    agree: Any,
+    outcome: Any,
+    streams: Any,
+    data: Any,
+    text: bytes,
+    key: Any,
+    held: bytes,
+    last: bool,
+) -> None:
+    size = data.draw(st.integers(-1, len(text) + 1) | st.just(len(text)))
+    usable = isinstance(key, (bytes, bytearray, memoryview)) and len(key) == 4
+    masked = streams.xor(text, key) if usable else text
+
+    def run(module: ModuleType) -> object:
+        buf = bytearray(masked)
+        return outcome(module.take_text, buf, size, key, held, last), buf
+
+    agree(run)
+
+
+@given(st.data(), policies, sizes, st.booleans())
 def test_messages(
-    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, decode: bool
 ) -> None:
     buf = data.draw(streams.mutated(None))
     pos = data.draw(st.sampled_from([0, 0, 0, 1, len(buf), len(buf) + 1, -1]))
 
     def run(module: ModuleType) -> object:
-        scanner = module.Scanner(policy, opcodes=("T", "B"))
+        scanner = module.Scanner(policy, decode=decode, opcodes=("T", "B"))
 
         def shown() -> object:
             found, end, more = scanner.messages(buf, pos, most)
@@ -123,6 +178,54 @@ def test_faults_are_named_and_nothing_is_consumed(backend: ModuleType) -> None:
     assert scanner.frames == 0
 
 
+@given(st.data(), texts, keys)
+def test_pieces_of_text_are_decoded_as_one(
+    backend: ModuleType, streams: Any, data: Any, text: bytes, key: Any
+) -> None:
+    """As CPython's incremental decoder does it, in any cut; what is ill-formed stays."""
+    decoder, key, held = getincrementaldecoder("utf-8")(), bytes(key or 4), b""
+    buf = bytearray(streams.xor(text, key))
+    while buf:
+        size = data.draw(st.integers(1, len(buf)))
+        last = size == len(buf) and data.draw(st.booleans())
+        before = bytes(buf)
+        found = backend.take_text(buf, size, key if any(key) else None, held, last)
+        try:
+            expected = decoder.decode(streams.xor(before[:size], key), last)
+        except UnicodeDecodeError:
+            assert (found, buf) == (None, before)
+            return
+        text, held = found
+        assert (text, held, buf) == (expected, decoder.getstate()[0], before[size:])
+        key = key[size % 4 :] + key[: size % 4]
+
+
+def test_what_is_taken_is_gone(backend: ModuleType, streams: Any) -> None:
+    buf = bytearray(streams.frame(2, b"0123456789", key=b"abcd"))
+    scanner = backend.Scanner(STRICT_SERVER)
+    assert scanner.begin(buf[:5], 0) is None
+    assert scanner.begin(b"\x83", 0) == "invalid_opcode"
+    assert scanner.begin(buf, 0) == (0x82, 10, b"abcd", 6)
+    assert scanner.frames == 1
+    assert backend.Scanner(STRICT_CLIENT).begin(b"\x81\x05", 0) == (0x81, 5, None, 2)
+    del buf[:6]
+    assert backend.take(buf, 4, b"abcd") == b"0123"
+    with memoryview(buf), pytest.raises(BufferError):
+        backend.take(buf, 6, b"abcd")
+    assert type(taken := backend.take(buf, 6, b"abcd")) is bytes
+    assert (taken, buf) == (b"456789", b"")
+
+
+def test_large_pieces(backend: ModuleType, streams: Any) -> None:
+    """Where the GIL is given up, and what is behind stays."""
+    text = ("x" * 70_000 + "é").encode()
+    buf = bytearray(streams.xor(text + b"rest", b"abcd"))
+    assert backend.take_text(buf, len(text), b"abcd", b"", True) == (text.decode(), b"")
+    buf[:0] = streams.xor(text, b"abcd")
+    assert backend.take(buf, len(text), b"abcd") == text
+    assert len(buf) == 4
+
+
 def test_messages_stop_before_what_is_no_whole_message(backend: ModuleType, streams: Any) -> None:
     text, binary = streams.frame(1, "é".encode()), streams.frame(2, b"\xff")
     scanner = backend.Scanner(STRICT_CLIENT)
@@ -171,6 +274,20 @@ def test_mutable(backend: ModuleType) -> None:
     assert (type(payload), payload) == (bytearray, b"a")
     [whole], _, _ = backend.Scanner(ANY, mutable=True).messages(built, 0, None)
     assert (whole.payload, whole.data, type(whole.data)) == (b"a", b"a", bytearray)
+
+
+def test_decode(backend: ModuleType, streams: Any) -> None:
+    scanner = backend.Scanner(ANY, decode=True, mutable=True)
+    for wire, expected in [
+        (streams.frame(1, "aé".encode()), "aé"),
+        (streams.frame(1), ""),
+        (streams.frame(1, b"\xff"), bytearray(b"\xff")),
+        (streams.frame(1, b"a", fin=False), bytearray(b"a")),
+        (streams.frame(1, b"a", rsv=4), bytearray(b"a")),
+        (streams.frame(2, b"a"), bytearray(b"a")),
+    ]:
+        _, payload, _ = scanner.frame(wire, 0, None)
+        assert (type(payload), payload) == (type(expected), expected)
 
 
 @pytest.mark.parametrize("name", ["Scanner", "Builder"])

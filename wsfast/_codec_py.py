@@ -26,6 +26,8 @@ from ._scan_py import Builder as Builder
 from ._scan_py import Scanner as Scanner
 from ._scan_py import Whole as Whole
 from ._scan_py import instance as instance
+from ._scan_py import take as take
+from ._scan_py import take_text as take_text
 from .errors import RemoteProtocolError
 from .frames import (
     STRICT_CLIENT,

@@ -23,6 +23,7 @@ from wsfast.frames import STRICT_SERVER, Frame, Header, Opcode, Policy
 cdef extern from "Python.h":
     object PyUnicode_DecodeUTF8Stateful(const char *p, Py_ssize_t n, const char *errors, Py_ssize_t *used)
     unsigned long long PyLong_AsUnsignedLongLongMask(object number) except? 0
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 cdef tuple OPCODES = (
     Opcode.CONT, Opcode.TEXT, Opcode.BINARY, None, None, None, None, None,
@@ -137,8 +138,9 @@ cdef uint64_t bound(object limit) except? 7:
 
 
 cdef size_t position_in(Bytes *buf, object pos) except? 7:
-    position = PyNumber_Index(pos)
-    if not 0 <= position <= buf.n:
+    cdef int overflow = 0
+    cdef long long position = PyLong_AsLongLongAndOverflow(PyNumber_Index(pos), &overflow)
+    if overflow or not 0 <= position <= buf.n:
         raise ValueError("pos must lie in the buffer")
     return position
 

@@ -6,14 +6,16 @@
 ``_scan_py`` is the same thing in Python; read that for what happens, this for how it is stored.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.number cimport PyNumber_Index
+from cpython.sequence cimport PySequence_DelSlice
 from libc.string cimport memcpy
 cimport cython
 
 from wsfast._encoder_c cimport take_key
-from wsfast._kernels_c cimport Bytes, acquire, bound, mask_bytes, native_policy, position_in, release
+from wsfast._kernels_c cimport Bytes, acquire, bound, mask_bytes, native_policy, position_in
+from wsfast._kernels_c cimport read_key, release
 from wsfast._wsf cimport *
 
 from wsfast import _kernels_c
@@ -44,6 +46,7 @@ cdef extern from "Python.h":
     void WSF_COUNT(uint64_t *counter) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     object PyUnicode_DecodeUTF8(const char *p, Py_ssize_t n, const char *errors)
+    object PyUnicode_DecodeUTF8Stateful(const char *p, Py_ssize_t n, const char *errors, Py_ssize_t *used)
     void *PyUnicode_DATA(object text) noexcept
     bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
@@ -96,19 +99,21 @@ cdef class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
+    or ``bytearray`` where ``mutable``; with ``decode`` that of a final text frame without RSV bits
+    is the ``str``, if it is well-formed. ``opcodes`` are the host's for text and binary.
     """
 
     cdef wsf_policy rules
     cdef object text, binary
-    cdef bint mutable
+    cdef bint mutable, decode
     cdef uint64_t taken
 
-    def __init__(self, policy, *, mutable=False, opcodes=(1, 2)):
+    def __init__(self, policy, *, mutable=False, decode=False, opcodes=(1, 2)):
         native_policy(policy, &self.rules)
         self.text, self.binary = opcodes
         self.rules.late = False
         self.mutable = mutable
+        self.decode = decode
 
     def __reduce__(self):
         raise TypeError("Scanner cannot be pickled")
@@ -143,10 +148,13 @@ cdef class Scanner:
             return None
         cdef const uint8_t *p = data.p + at
         cdef const uint8_t *key = frame.key if frame.masked else NULL
-        if self.mutable:
+        payload = None
+        if self.decode and frame.fin and not frame.rsv and frame.opcode == WSF_TEXT:
+            payload = message_of(p, &frame)
+        if payload is None and self.mutable:
             payload = PyByteArray_FromStringAndSize(NULL, frame.length)
             mask_bytes(<uint8_t *>PyByteArray_AS_STRING(payload), p + frame.size, frame.length, key, 0)
-        else:
+        elif payload is None:
             payload = PyBytes_FromStringAndSize(NULL, frame.length)
             mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, frame.length, key, 0)
         WSF_COUNT(&self.taken)
@@ -161,6 +169,30 @@ cdef class Scanner:
         if frame.length > most:
             return -wsf_e_frame_too_big
         return <size_t>size <= left and frame.length <= left - size
+
+    def begin(self, buf, pos, /):
+        """The header at ``buf[pos:]``: ``(head, length, key, end)``; ``key`` is None without one.
+
+        ``None`` while it is incomplete, the name of the error as ``frame`` has it. For frames that
+        are taken in pieces: this is where they count.
+        """
+        cdef Bytes data
+        cdef wsf_frame frame
+        cdef size_t at, fault = 0
+        cdef int size
+        acquire(buf, &data)
+        try:
+            at = position_in(&data, pos)
+            size = wsf_header_parse(data.p + at, data.n - at, &self.rules, &frame, &fault)
+            if size < 0:
+                return wsf_error_name(-size).decode()
+            if size == 0 or <size_t>size > data.n - at:
+                return None
+            key = PyBytes_FromStringAndSize(<const char *>frame.key, 4) if frame.masked else None
+            WSF_COUNT(&self.taken)
+            return data.p[at], frame.length, key, at + size
+        finally:
+            release(&data)
 
     def messages(self, buf, pos, most, /):
         """The ``Whole`` messages from ``buf[pos:]`` on, where they end, and whether what follows
@@ -219,6 +251,70 @@ cdef object message_of(const uint8_t *p, wsf_frame *frame):
         except UnicodeDecodeError:
             return None
     return text
+
+
+def take(buf, size, key, /):
+    """The first ``size`` bytes of a ``bytearray``, unmasked where there is a ``key``, as ``bytes``.
+
+    They are gone from it afterwards.
+    """
+    cdef Bytes data
+    cdef uint8_t raw[4]
+    cdef size_t n = front_of(buf, size, key, raw, &data)
+    try:
+        payload = PyBytes_FromStringAndSize(NULL, n)
+        mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), data.p, n, NULL if key is None else raw, 0)
+    finally:
+        release(&data)
+    PySequence_DelSlice(buf, 0, n)
+    return payload
+
+
+def take_text(buf, size, key, held, last, /):
+    """The same as text: ``(text, held)``, where ``held`` is the unfinished sequence at its end.
+
+    The ``held`` that is given, ``bytes``, comes before it. ``None``, and nothing is gone, for
+    ill-formed text; what is unfinished is that where ``last``.
+    """
+    cdef Bytes data
+    cdef uint8_t raw[4]
+    cdef bytes before = held
+    cdef Py_ssize_t kept = len(before), used = 0
+    cdef bint ascii
+    cdef size_t n = front_of(buf, size, key, raw, &data)
+    cdef uint8_t *out
+    try:
+        text = PyUnicode_New(kept + n, 127)
+        out = <uint8_t *>ASCII_DATA(text)
+        memcpy(out, PyBytes_AS_STRING(before), kept)
+        ascii = mask_bytes(out + kept, data.p, n, NULL if key is None else raw, 0)
+    finally:
+        release(&data)
+    held = b""
+    if kept or not ascii:  # what was to be the string is the scratch that is decoded instead
+        try:
+            decoded = PyUnicode_DecodeUTF8Stateful(<char *>out, kept + n, NULL, NULL if last else &used)
+        except UnicodeDecodeError:
+            return None
+        if not last:
+            held = PyBytes_FromStringAndSize(<const char *>out + used, kept + n - used)
+        text = decoded
+    PySequence_DelSlice(buf, 0, n)
+    return text, held
+
+
+cdef size_t front_of(object buf, object size, object key, uint8_t *raw, Bytes *data) except? 7:
+    """``size``, with ``data`` held and ``key`` in ``raw``."""
+    if not PyByteArray_Check(buf):
+        raise TypeError(f"a bytearray is required, not '{type(buf).__name__}'")
+    if key is not None:
+        read_key(key, raw)
+    acquire(buf, data)
+    try:
+        return position_in(data, size)
+    except BaseException:
+        release(data)
+        raise
 
 
 @cython.final

@@ -6,9 +6,19 @@ so that the host itself can judge that; a ``Builder`` frames; ``instance`` makes
 
 from __future__ import annotations
 
+from codecs import utf_8_decode
 from operator import index
 
-from ._kernels_py import bytes_of, policy_of, position_in, read_header, view_of, write_head, xor
+from ._kernels_py import (
+    bytes_of,
+    key_of,
+    policy_of,
+    position_in,
+    read_header,
+    view_of,
+    write_head,
+    xor,
+)
 from ._keys import next_key
 from .errors import RemoteProtocolError
 from .frames import Policy
@@ -52,19 +62,26 @@ class Scanner:
     """Takes frames from a buffer; keeps nothing but a count, so threads may share it.
 
     ``policy`` judges headers as ``check="header"`` does, whatever it says. Payloads are ``bytes``,
-    or ``bytearray`` where ``mutable``. ``opcodes`` are the host's for text and binary.
+    or ``bytearray`` where ``mutable``; with ``decode`` that of a final text frame without RSV bits
+    is the ``str``, if it is well-formed. ``opcodes`` are the host's for text and binary.
     """
 
-    __slots__ = ("_mutable", "_opcodes", "_policy", "frames")
+    __slots__ = ("_decode", "_mutable", "_opcodes", "_policy", "frames")
 
     frames: int  # taken so far
 
     def __init__(
-        self, policy: Policy, *, mutable: bool = False, opcodes: tuple[object, object] = (1, 2)
+        self,
+        policy: Policy,
+        *,
+        mutable: bool = False,
+        decode: bool = False,
+        opcodes: tuple[object, object] = (1, 2),
     ) -> None:
         values = {name: getattr(policy_of(policy), name) for name in Policy.__match_args__}
         self._policy = Policy(**{**values, "check": "header"})
         self._mutable = mutable
+        self._decode = decode
         self._opcodes = opcodes
         self.frames = 0
 
@@ -73,7 +90,7 @@ class Scanner:
 
     def frame(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
-    ) -> tuple[int, bytes | bytearray, int] | str | None:
+    ) -> tuple[int, str | bytes | bytearray, int] | str | None:
         """The frame at ``buf[pos:]``: ``(head, payload, end)``; ``head`` is its first byte.
 
         ``None`` while it is incomplete, and the name of the error (docs/api.md) as soon as its
@@ -101,7 +118,34 @@ class Scanner:
             if masked:
                 payload = xor(payload, bytes(view[begin - 4 : begin]), 0)
             self.frames += 1
-            return view[start], bytearray(payload) if self._mutable else payload, end
+            head = view[start]
+            text = _message(head, payload) if self._decode and head == _FINAL_TEXT else None
+            if text is not None:
+                return head, text, end
+            return head, bytearray(payload) if self._mutable else payload, end
+
+    def begin(
+        self, buf: Buffer, pos: SupportsIndex, /
+    ) -> tuple[int, int, bytes | None, int] | str | None:
+        """The header at ``buf[pos:]``: ``(head, length, key, end)``; ``key`` is None without one.
+
+        ``None`` while it is incomplete, the name of the error as ``frame`` has it. For frames that
+        are taken in pieces: this is where they count.
+        """
+        with view_of(buf) as view:
+            start = position_in(view, pos)
+            try:
+                fields = read_header(view, start, self._policy)
+            except RemoteProtocolError as exc:
+                return exc.name
+            if fields is None:
+                return None
+            _, _, _, masked, length, size = fields
+            end = start + size
+            if end > len(view):
+                return None
+            self.frames += 1
+            return view[start], length, bytes(view[end - 4 : end]) if masked else None, end
 
     def messages(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
@@ -119,7 +163,7 @@ class Scanner:
             if not isinstance(found, tuple):
                 return items, end, found is None
             head, payload, after = found
-            message = _message(head, payload)
+            message = payload if isinstance(payload, str) else _message(head, payload)
             if message is None:
                 self.frames -= 1
                 return items, end, False
@@ -136,6 +180,43 @@ def _message(head: int, payload: bytes | bytearray) -> str | bytes | None:
         return payload.decode()
     except UnicodeDecodeError:
         return None
+
+
+def take(buf: bytearray, size: SupportsIndex, key: Buffer | None, /) -> bytes:
+    """The first ``size`` bytes of a ``bytearray``, unmasked where there is a ``key``, as ``bytes``.
+
+    They are gone from it afterwards.
+    """
+    payload = _front(buf, size, key)
+    del buf[: len(payload)]
+    return payload
+
+
+def take_text(
+    buf: bytearray, size: SupportsIndex, key: Buffer | None, held: bytes, last: bool, /
+) -> tuple[str, bytes] | None:
+    """The same as text: ``(text, held)``, where ``held`` is the unfinished sequence at its end.
+
+    The ``held`` that is given, ``bytes``, comes before it. ``None``, and nothing is gone, for
+    ill-formed text; what is unfinished is that where ``last``.
+    """
+    payload = _front(buf, size, key)
+    data = held + payload
+    try:
+        text, used = utf_8_decode(data, "strict", last)
+    except UnicodeDecodeError:
+        return None
+    del buf[: len(payload)]
+    return text, data[used:]
+
+
+def _front(buf: bytearray, size: SupportsIndex, key: Buffer | None) -> bytes:
+    if not isinstance(buf, bytearray):
+        raise TypeError(f"a bytearray is required, not '{type(buf).__name__}'")
+    raw = None if key is None else key_of(key)
+    with view_of(buf) as view:
+        payload = bytes(view[: position_in(view, size)])
+    return payload if raw is None else xor(payload, raw, 0)
 
 
 class Builder:

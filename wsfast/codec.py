@@ -45,6 +45,8 @@ Scanner = _impl.Scanner
 Builder = _impl.Builder
 Whole = _impl.Whole
 instance = _impl.instance
+take = _impl.take
+take_text = _impl.take_text
 
 
 def backend() -> str:

@@ -10,7 +10,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
 import wsfast
-from wsfast.uvicorn._wake import DirectWaiter
+from wsfast._waiter import Waiter
 
 
 @pytest.mark.parametrize("exception", [SystemExit, KeyboardInterrupt])
@@ -27,7 +27,7 @@ def test_a_task_that_is_woken_directly_can_end_the_loop(exception: type[BaseExce
 
     loop = asyncio.new_event_loop()
     try:
-        waiter = DirectWaiter(loop)
+        waiter = Waiter(loop)
         task = loop.create_task(leave())
         loop.call_later(0.01, data_received)
         loop.call_later(5, loop.stop)

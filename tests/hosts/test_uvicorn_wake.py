@@ -521,7 +521,7 @@ def test_debug_mode(fake, settle, echo, cls):
         connection.read_soon("a")
         await settle()
         assert connection.written() == [["a"]]
-        assert "DirectWaiter" in repr(connection.task) or cls.wake == "future"
+        assert "Waiter" in repr(connection.task) or cls.wake == "future"
         connection.read_soon(raw=connection.encoder.close())
         await settle()
 

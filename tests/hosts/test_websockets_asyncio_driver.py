@@ -399,7 +399,17 @@ async def timed_out(act: Act) -> None:
     await act.get(asyncio.wait_for(act.connection.recv(), 0))
     await act.get(within(0))
     await act.get(within(1))
-    act.loop.call_later(1, act.feed, texts(act, "at the same time"))
+    act.loop.call_later(0.5, act.feed, texts(act, "in time"))
+    await act.get(within(1))
+    await act.get(within(1))
+
+
+async def just_in_time(act: Act) -> None:
+    async def within(seconds: float) -> Any:
+        async with asyncio.timeout(seconds):
+            return await act.connection.recv()
+
+    act.loop.call_later(1, act.feed, texts(act, "just in time"))
     await act.get(within(1))
     await act.get(within(1))
 
@@ -867,6 +877,21 @@ def test_turned_on_and_off_before_each_read(stage: Any, side: Side, name: str, f
         found = trace_of(name, side=side, turn=partial(next, turns))
         stage.turn(False)
         assert found == original, lab.difference(original, found)
+
+
+def test_read_in_the_turn_of_its_time_limit(stage: Any, side: Side) -> None:
+    """The library's task would run one turn later: when it is too late, and the message waits."""
+
+    def seen() -> list[Any]:
+        trace = perform(just_in_time, plain(side), lambda: None, warm=True)[0]
+        return [each[1:] for each in trace if each[0] == "main"]
+
+    stage.turn(False)
+    (first, *_), second = seen()
+    assert (first, second) == ("raised", ("returned", "just in time"))
+    with stage.driver():
+        first, (second, *_) = seen()
+    assert (first, second) == (("returned", "just in time"), "raised")
 
 
 def same_in_lanes(original: Any, found: Any) -> None:

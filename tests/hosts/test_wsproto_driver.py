@@ -595,6 +595,30 @@ def test_through_a_handshake(stage: Stage) -> None:
     stage.compare(run)
 
 
+class Listed(Connection):
+    """A user's subclass, with a list in the place of the generator."""
+
+    def events(self) -> Any:
+        return [*super().events(), events.Pong(b"mine")]
+
+
+@pytest.mark.parametrize("cls", [Connection, Listed])
+def test_events_of_the_handshake_come_first(stage: Stage, cls: type[Connection]) -> None:
+    """With frames right behind it, and one event from each generator."""
+
+    def run() -> list[Any]:
+        server, client = WSConnection(SERVER), WSConnection(CLIENT)
+        server.receive_data(client.send(events.Request(host="x", target="/")))
+        found = [shown(list(client.events())), len(list(server.events()))]
+        answer = server.send(events.AcceptConnection())
+        client.receive_data(answer + wire(CLIENT, (TEXT, b"1"), (TEXT, b"2")))
+        client.connection.__class__ = cls
+        return [*found, *[outcome(next, client.events()) for _ in range(4)]]
+
+    found = stage.compare(run)
+    assert [each[1][0] for each in found[2:4]] == ["AcceptConnection", "TextMessage"]
+
+
 # ---- the driver itself --------------------------------------------------------------------------
 
 

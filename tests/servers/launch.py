@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +33,21 @@ class Server:
 
 
 @contextmanager
-def launch(script: str, *arguments: str, backend: str) -> Iterator[Server]:
+def launch(
+    script: str, *arguments: str, backend: str, through: Sequence[str] = (), **environment: str
+) -> Iterator[Server]:
     """Runs ``script`` of this folder with WSFAST_BACKEND set to ``backend`` (``c`` or ``python``).
+
+    ``through`` are words in front of the command, such as ``wsfast run --``. Where no class of ours
+    serves, ``backend`` may be any word.
 
     Whatever the server prints to stderr goes to the caller's when the server ends: uvicorn reports
     an exception in a protocol or an application there, and the client sees only a dropped line.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *arguments],
-            env=dict(os.environ, WSFAST_BACKEND=backend),
+            [*through, sys.executable, str(HERE / script), *arguments],
+            env=dict(os.environ, WSFAST_BACKEND=backend, **environment),
             stdout=subprocess.PIPE,
             stderr=errors,
         )

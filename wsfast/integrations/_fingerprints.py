@@ -202,4 +202,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "ced1e11e28a49d34915109b8494523b6": "1.2.0",
         "9fa7761552147c2f8c39ad5fb650025e": "1.3.0-1.3.2",
     },
+    "wsproto.handshake:H11Handshake.events": {
+        "85cdf680fd3e5e9cb49ddb5088522d7d": "1.2.0-1.3.2",
+    },
+    "wsproto:WSConnection.events": {
+        "a7ff3e8a524a506b29747f32778a0be2": "1.2.0-1.3.2",
+    },
 }

@@ -97,7 +97,7 @@ HOSTS: Mapping[str, Host] = {
             Group("websockets.asyncio.connection", f"{_HERE}._websockets_asyncio"),
             Group("websockets.asyncio.server", f"{_HERE}._websockets_broadcast"),
         ),
-        Host("wsproto", "1.2", "1.4", "", Group("wsproto.connection", f"{_HERE}._wsproto")),
+        Host("wsproto", "1.2", "1.4", "", Group("wsproto", f"{_HERE}._wsproto")),
         Host("uvicorn", "0.36", None, _UVICORN),
     )
 }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ._status import HostStatus
 
 _written_by = 0  # pid: a child of fork() writes again
+_writing = 0  # pid: in the frame that a signal has interrupted
+_terminated = False  # meanwhile: to be obeyed afterwards
 _armed = False
 
 
@@ -35,20 +37,28 @@ def arm(path: str, status: Callable[[], list[HostStatus]]) -> None:
     path = os.path.abspath(path)  # a server may change its directory
 
     def write() -> None:
-        global _written_by
+        global _written_by, _writing
         if _written_by == os.getpid():
             return
-        _written_by = os.getpid()
-        data = (json.dumps(_line(status())) + "\n").encode()
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        _writing = _written_by = os.getpid()
         try:
-            os.write(file, data)  # one call, so that lines of several processes do not mix
+            _append(path, (json.dumps(_line(status())) + "\n").encode())
         finally:
-            os.close(file)
+            _writing = 0
+        if _terminated:
+            signal.raise_signal(signal.SIGTERM)
 
     atexit.register(write)
     _before_exit(write)
     _before_sigterm(write)
+
+
+def _append(path: str, line: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(file, line)  # one call, so that lines of several processes do not mix
+    finally:
+        os.close(file)
 
 
 def _line(found: list[HostStatus]) -> dict[str, Any]:
@@ -78,6 +88,10 @@ def _before_sigterm(write: Callable[[], None]) -> None:
     set_handler = signal.signal
 
     def handle(number: int, frame: object) -> None:
+        global _terminated
+        if _writing == os.getpid():  # hypercorn terminates workers that are about to end anyway
+            _terminated = True
+            return
         write()
         set_handler(number, signal.SIG_DFL)
         signal.raise_signal(number)

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import OPEN, Protocol
 from websockets.version import version
 
+from wsfast._waiter import Waiter
 from wsfast.codec import Whole
 
 from . import _websockets as frames
@@ -36,6 +37,8 @@ _events_received = Protocol.events_received
 _send_text, _send_binary = Protocol.send_text, Protocol.send_binary
 
 OLD = frames.OLD  # websockets 15, where some attributes have other names
+CLIENT, UNPACK, TOKEN_BYTES = frames.CLIENT, frames.UNPACK, frames.TOKEN_BYTES
+PLAIN, MASKED = frames.PLAIN, frames.MASKED
 CORK_LIMIT = 64 << 10  # bytes that are collected at most
 
 cork = False  # whether messages sent while received ones wait leave together
@@ -83,13 +86,15 @@ def data_received(self: Any, data: bytes) -> None:
     protocol = self.protocol
     try:
         plain = self._wsfast_own
+        expected = protocol._wsfast_parser
     except AttributeError:
         plain = self._wsfast_own = own(self)
+        expected = getattr(protocol, "_wsfast_parser", None)
     reader = protocol.reader
     # Whether what comes next can be a whole message like any other, by the cheapest questions.
     if (
         not plain
-        or getattr(protocol, "_wsfast_parser", None) is not protocol.parser
+        or expected is not protocol.parser
         or type(data) is not bytes
         or protocol._state is not OPEN
         or protocol.extensions
@@ -97,13 +102,15 @@ def data_received(self: Any, data: bytes) -> None:
         or protocol.writes  # what somebody left there leaves with the next read
         or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
-        or struct.unpack is not frames.UNPACK
+        or struct.unpack is not UNPACK
         or Protocol.events_received is not _events_received
     ):
         _data_received(self, data)
         return
-    scanner = frames.scanner_of[protocol.side is frames.CLIENT][0]
-    most = frames.largest(protocol, None)
+    scanner = frames.scanner_of[protocol.side is CLIENT][0]
+    most = protocol.max_size if OLD else protocol.max_message_size
+    if not OLD and protocol.max_fragment_size is not None:
+        most = frames.largest(protocol, None)
     buffer = reader.buffer
     if buffer:
         buffer += data
@@ -116,37 +123,48 @@ def data_received(self: Any, data: bytes) -> None:
         if more:
             buffer += rest
     if messages:
-        put(self.recv_messages, messages)
+        put(self.recv_messages, messages, more)
     if not more:
         _data_received(self, rest)
 
 
-def put(assembler: Any, messages: list[Whole]) -> None:
-    """``Assembler.put`` of several."""
+def put(assembler: Any, messages: list[Whole], last: bool = False) -> None:
+    """``Assembler.put`` of several. Where they are the ``last`` of a read, who waits for them runs
+    at once: what else a read brings must be seen to before."""
     if assembler.closed:
         raise EOFError("stream of frames ended")
-    queue = assembler.frames.queue
+    frames = assembler.frames
+    queue = frames.queue
     queue.extend(messages)
-    waiter = assembler.frames.get_waiter
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
     if assembler.high is not None and len(queue) > assembler.high:
         assembler.maybe_pause()
+    waiter = frames.get_waiter
+    if waiter is not None:
+        if last and type(waiter) is Waiter:
+            waiter.fire()
+        elif not waiter.done():
+            waiter.set_result(None)
 
 
 async def recv(self: Any, decode: bool | None = None) -> Any:
     assembler = self.recv_messages
     if decode is not None or assembler.get_in_progress:
         return await _recv(self, decode)
-    queue = assembler.frames.queue
+    frames = assembler.frames
+    queue = frames.queue
     if not queue and not assembler.closed:
-        waiter = begin(self, assembler)
+        if corked:
+            flush(self)
+        # As SimpleQueue.get() waits, but the message stays queued until it is looked at.
+        assembler.get_in_progress = True
+        waiter = frames.get_waiter = getattr(frames, "_wsfast_waiter", None) or waiter_of(frames)
         try:
             await waiter
         except EOFError:
             pass  # the connection has ended; the library's recv() will say how
         finally:
-            end(assembler, waiter)
+            frames.get_waiter = None
+            assembler.get_in_progress = False
     if not queue or type(queue[0]) is not Whole:
         return await _recv(self, decode)
     message = queue.popleft()
@@ -163,7 +181,9 @@ async def __aiter__(self: Any) -> AsyncIterator[Any]:
             yield message
         return
     assembler = self.recv_messages
-    queue = assembler.frames.queue
+    frames = assembler.frames
+    queue = frames.queue
+    waiter = getattr(frames, "_wsfast_waiter", None) or waiter_of(frames)
     try:
         while True:
             if queue and type(queue[0]) is Whole and not assembler.get_in_progress:
@@ -174,31 +194,25 @@ async def __aiter__(self: Any) -> AsyncIterator[Any]:
             elif queue or assembler.closed or assembler.get_in_progress:
                 yield await self.recv()
             else:
-                waiter = begin(self, assembler)
+                if corked:
+                    flush(self)
+                assembler.get_in_progress = True
+                frames.get_waiter = waiter
                 try:
                     await waiter
                 except EOFError:
                     pass
                 finally:
-                    end(assembler, waiter)
+                    frames.get_waiter = None
+                    assembler.get_in_progress = False
     except ConnectionClosedOK:
         return
 
 
-def begin(self: Any, assembler: Any) -> Any:
-    """Wait as ``SimpleQueue.get()`` does, but the message stays queued until it is looked at."""
-    if corked:
-        flush(self)
-    assembler.get_in_progress = True
-    queue = assembler.frames
-    waiter = queue.get_waiter = queue.loop.create_future()
+def waiter_of(frames: Any) -> Waiter:
+    """The one that tasks wait on for this queue, made when the first waits."""
+    waiter = frames._wsfast_waiter = Waiter(frames.loop)
     return waiter
-
-
-def end(assembler: Any, waiter: Any) -> None:
-    waiter.cancel()
-    assembler.frames.get_waiter = None
-    assembler.get_in_progress = False
 
 
 # ---- sending ------------------------------------------------------------------------------------
@@ -212,7 +226,8 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         plain = self._wsfast_own
     except AttributeError:
         plain = self._wsfast_own = own(self)
-    masked = protocol.side is frames.CLIENT
+    masked = protocol.side is CLIENT
+    as_text = text is not False if kind is str else text is True
     if not (
         plain
         and (kind is str or kind is bytes or kind is bytearray)
@@ -220,15 +235,12 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
         and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
         and not protocol.debug
-        and not (masked and secrets.token_bytes is not frames.TOKEN_BYTES)
-        and Protocol.send_text is _send_text
-        and Protocol.send_binary is _send_binary
+        and not (masked and secrets.token_bytes is not TOKEN_BYTES)
+        and (Protocol.send_text is _send_text if as_text else Protocol.send_binary is _send_binary)
     ):
         return False
-    as_text = text is not False if kind is str else text is True
-    builder = frames.MASKED if masked else frames.PLAIN
     try:
-        frame = builder.build(0x81 if as_text else 0x82, message)
+        frame = (MASKED if masked else PLAIN).build(0x81 if as_text else 0x82, message)
         if not (corked or cork or CORKING) or not collected(self, frame):
             self.transport.write(frame)
     except Exception:

@@ -8,10 +8,11 @@ ordinary: faults, Close, unknown extensions, subclasses, pieces of compressed an
 from __future__ import annotations
 
 import os
-from codecs import getincrementaldecoder, utf_8_decode
+from codecs import getincrementaldecoder
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.extensions import PerMessageDeflate
@@ -26,8 +27,9 @@ from wsproto.frame_protocol import (
     XorMaskerNull,
     XorMaskerSimple,
 )
+from wsproto.handshake import H11Handshake
 
-from wsfast.codec import Builder, Scanner, instance, mask, mask_inplace, parse_header
+from wsfast.codec import Builder, Scanner, instance, mask, take, take_text
 from wsfast.frames import Policy
 
 from ._seams import Seam
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from wsproto.frame_protocol import FrameDecoder, MessageDecoder
 
 _receive_data, _events, _send = Connection.receive_data, Connection.events, Connection.send
-_process = XorMaskerSimple.process
+_process, _both_events = XorMaskerSimple.process, WSConnection.events
+_Utf8 = getincrementaldecoder("utf-8")
 _urandom = os.urandom  # where a test has patched it, wsproto's own code must ask it for keys
 
 # 1.2 hands bytearrays on where 1.3 copies them into bytes: payloads not masked, or empty.
@@ -65,25 +68,24 @@ _MESSAGES = {Message, TextMessage, BytesMessage}
 _RAW = {bytes, bytearray}
 _FIELDS = "data", "frame_finished", "message_finished"
 
-# By [client][compressed]; the builders by [client].
-_SCANNERS = (
-    [Scanner(Policy(mask="require", rsv=rsv)) for rsv in (0, 4)],
-    [Scanner(Policy(mask="forbid", rsv=rsv), mutable=_OLD) for rsv in (0, 4)],
+_FROM_CLIENT = Scanner(Policy(mask="require"), decode=True)
+_FROM_SERVER = Scanner(Policy(mask="forbid"), decode=True, mutable=_OLD)
+# By our side: [client].
+_COMPRESSED = (
+    Scanner(Policy(mask="require", rsv=4)),
+    Scanner(Policy(mask="forbid", rsv=4), mutable=_OLD),
 )
-_BUILDERS = [Builder(masked=masked) for masked in (False, True)]
-_ANY = Policy(mask="any")
+_BUILDERS = Builder(masked=False), Builder(masked=True)
 
 
 def hits() -> int:
     """Frames received and sent through here."""
-    counters: list[Any] = [*_SCANNERS[0], *_SCANNERS[1], *_BUILDERS]
+    counters: tuple[Any, ...] = (_FROM_CLIENT, _FROM_SERVER, *_COMPRESSED, *_BUILDERS)
     return sum(counter.frames for counter in counters)
 
 
 def _deflate(extensions: list[Any]) -> Any:
-    """The ``PerMessageDeflate`` they are, ``None`` if there are none, else ``False``."""
-    if not extensions:
-        return None
+    """The one ``PerMessageDeflate`` they are, else ``False``."""
     known = len(extensions) == 1 and type(extensions[0]) is PerMessageDeflate
     return known and extensions[0]
 
@@ -106,29 +108,38 @@ def events(self: Connection) -> Generator[Event, None, None]:
     while self._events:
         yield self._events.popleft()
     proto: Any = self._proto
-    deflate = False
+    deflate: Any = False
     if type(self) is Connection and type(proto) is FrameProtocol:
-        deflate = _deflate(proto._frame_decoder.extensions)
+        decoder = proto._frame_decoder
+        deflate = _deflate(decoder.extensions) if decoder.extensions else None
     if deflate is False:
         yield from _events(self)
         return
-    decoder, message, parser = proto._frame_decoder, proto._message_decoder, proto._parse_more
-    buffer = decoder.buffer.buffer
-    scan = _SCANNERS[decoder.client][deflate is not None].frame
+    message, parser, buffer = proto._message_decoder, proto._parse_more, decoder.buffer.buffer
     while buffer:
         event = None
         if self._state in _READING and parser.gi_frame is not None:
             try:
-                if deflate is None:
-                    event = _taken(decoder, message, scan)
-                elif decoder.header is None:
-                    event = _inflated(decoder, message, scan, deflate)
+                if deflate is not None:
+                    event = _inflated(decoder, message, deflate)
+                elif decoder.header is not None:
+                    event = _piece(decoder, message)
+                else:
+                    event = _taken(decoder, message)
             except ParseFailed as exc:
                 parser.close()
                 event = CloseConnection(code=exc.code, reason=str(exc))
         if event is None and (event := _next(self)) is None:
             return
         yield event
+
+
+def both_events(self: WSConnection) -> Generator[Event, None, None]:
+    """In the place of ``WSConnection.events``: without the handshake's once they are all taken."""
+    connection: Any = self.connection
+    handshake = self.handshake
+    over = type(connection) is Connection and type(handshake) is H11Handshake
+    return connection.events() if over and not handshake._events else _both_events(self)
 
 
 def _next(self: Connection) -> Event | None:
@@ -145,19 +156,17 @@ def _next(self: Connection) -> Event | None:
         self._events = queue
 
 
-def _taken(decoder: FrameDecoder, message: MessageDecoder, scan: Any) -> Event | None:
+def _taken(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
     """The next event; ``None``, and no byte is gone, where wsproto's own code must look."""
-    if decoder.header is not None:
-        return _piece(decoder, message)
     buffer = decoder.buffer.buffer
-    found = scan(buffer, 0, None)
+    scanner = _FROM_SERVER if decoder.client else _FROM_CLIENT
+    found = scanner.frame(buffer, 0, None)
     if type(found) is not tuple:
-        return _piece(decoder, message) if found is None and _begun(decoder) else None
+        begun = found is None and _begun(decoder, scanner)
+        return _piece(decoder, message) if begun else None
     head, payload, end = found
     if head == 0x81 and message.opcode is None:  # the common case of what follows
-        try:
-            payload = payload.decode()
-        except UnicodeDecodeError:
+        if type(payload) is not str:
             return None
         event: Event | None = instance(TextMessage, _FIELDS, (payload, True, True))
     elif head not in _KINDS or (_OLD and not payload):
@@ -167,21 +176,21 @@ def _taken(decoder: FrameDecoder, message: MessageDecoder, scan: Any) -> Event |
         if control is not None:
             event = instance(control, ("payload",), (payload,))
         else:
-            event = _message(message, opcode, payload, True, fin)
+            event = _message(message, opcode, payload, fin)
     if event is not None:
         del buffer[:end]
     return event
 
 
-def _inflated(
-    decoder: FrameDecoder, message: MessageDecoder, scan: Any, deflate: Any
-) -> Event | None:
+def _inflated(decoder: FrameDecoder, message: MessageDecoder, deflate: Any) -> Event | None:
     """The same for a whole frame, with every call that ``FrameDecoder`` makes to the extension.
 
     They cannot be undone, so that the frame is gone before. Raises ``ParseFailed``.
     """
     buffer = decoder.buffer.buffer
-    found = scan(buffer, 0, None)
+    found = None
+    if decoder.header is None:
+        found = _COMPRESSED[decoder.client].frame(buffer, 0, None)
     if type(found) is not tuple or found[0] not in _KINDS or (_OLD and not found[1]):
         return None
     head, payload, end = found
@@ -197,97 +206,95 @@ def _inflated(
         payload += rest
     if control is not None:
         return instance(control, ("payload",), (payload,))
-    event = _message(message, opcode, payload, True, fin)
+    event = _message(message, opcode, payload, fin)
     if event is None:
         message.process_frame(Frame(opcode, payload, True, fin))  # raises, and says why
     return event
 
 
-def _message(
-    message: MessageDecoder, opcode: Any, payload: Any, finished: bool, fin: bool
-) -> Event | None:
-    """``MessageDecoder.process_frame``; ``None``, and nothing has changed, where that raises."""
-    last = finished and fin
+def _message(message: MessageDecoder, opcode: Any, payload: Any, fin: bool) -> Event | None:
+    """``MessageDecoder.process_frame`` of a whole one; ``None``, and nothing has changed, where
+    that raises."""
     kind: Any = message.opcode
-    decoder: Any = message.decoder
     if (kind is None) is (opcode is _CONT):
         return None
+    decoder: Any = message.decoder
     if kind is None:
         kind = opcode
         if kind is _TEXT:
-            decoder = getincrementaldecoder("utf-8")()
+            decoder = _Utf8()
     if decoder is not None:
         try:
-            payload = _decoded(decoder, payload, last)
+            payload = decoder.decode(payload, fin)
         except UnicodeDecodeError:
             return None
     elif _COPIED:
         payload = bytearray(payload)
-    message.opcode, message.decoder = (None, None) if last else (kind, decoder)
+    message.opcode, message.decoder = (None, None) if fin else (kind, decoder)
     made: type[Event] = TextMessage if kind is _TEXT else BytesMessage
-    return instance(made, _FIELDS, (payload, finished, last))
+    return instance(made, _FIELDS, (payload, True, fin))
 
 
-def _decoded(decoder: Any, payload: Any, last: bool) -> str:
-    """``decoder.decode``, which would make ``bytes`` of a ``bytearray`` first."""
-    if decoder.buffer:
-        text: str = decoder.decode(payload, last)
-        return text
-    text, used = utf_8_decode(payload, "strict", last)
-    if used < len(payload):
-        decoder.buffer = bytes(payload[used:])
-    return text
-
-
-def _begun(decoder: FrameDecoder) -> bool:
+def _begun(decoder: FrameDecoder, scanner: Any) -> bool:
     """``FrameDecoder.parse_header`` of a data frame, where the scanner found no fault."""
     buffer = decoder.buffer.buffer
-    opcode, fin, control = _KINDS.get(buffer[0], (None, True, None))
-    header = parse_header(buffer, policy=_ANY)
-    if header is None or opcode is None or control is not None:
+    opcode, fin, control = _KINDS.get(buffer[0], (_CONT, True, Ping))
+    found = scanner.begin(buffer, 0) if control is None else None
+    if found is None:
         return False
-    decoder.masker = XorMaskerSimple(header.key) if header.masked else XorMaskerNull()
-    decoder.header = Header(fin, _NO_RSV, opcode, header.length, None)
+    _, length, key, end = found
+    decoder.masker = XorMaskerNull() if key is None else XorMaskerSimple(key)
+    decoder.header = Header(fin, _NO_RSV, opcode, length, None)
     decoder.effective_opcode = opcode
     decoder.payload_required = decoder.payload_consumed = 0
-    del buffer[: header.size]
+    del buffer[:end]
     return True
 
 
 def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
-    """Take what is there of the data frame under way, as ``FrameDecoder.process_buffer`` does."""
+    """What is there of the data frame under way: ``process_buffer`` and ``process_frame``."""
     header: Any = decoder.header
     masker: Any = decoder.masker
-    opcode, buffer = decoder.effective_opcode, decoder.buffer.buffer
+    opcode, kind = decoder.effective_opcode, message.opcode
+    buffer = decoder.buffer.buffer
     left = header.payload_len - decoder.payload_consumed
-    piece: Any = buffer if len(buffer) <= left else buffer[:left]
-    size = len(piece)
-    if not size or decoder.payload_required:  # the latter: a control frame
+    size = len(buffer)
+    if size > left:
+        size = left
+    misplaced = (kind is None) is (opcode is _CONT)
+    if not size or misplaced or decoder.payload_required:  # the last: a control frame
         return None
-    masked = type(masker) is XorMaskerSimple
-    text = (message.opcode or opcode) is _TEXT
-    if (
-        text and masked
-    ):  # in place: one large object less, and fresh memory costs more than the rest
-        mask_inplace(piece, masker._masking_key)
-    elif masked:
-        piece = mask(piece, masker._masking_key)
-    elif not text:
-        piece = bytearray(piece) if _OLD else bytes(piece)
-    event = _message(message, opcode, piece, size == left, header.fin)
-    if event is None:
-        if masked and piece is buffer:
-            mask_inplace(buffer, masker._masking_key)
-        return None
-    del buffer[:size]
+    key = masker._masking_key if type(masker) is XorMaskerSimple else None
+    finished = size == left
+    last = finished and header.fin
+    utf8: Any = message.decoder
+    payload: Any
+    if kind is None:
+        kind = opcode
+        if kind is _TEXT:
+            utf8 = _Utf8()
+    if kind is _TEXT:
+        found = take_text(buffer, size, key, utf8.buffer, last)
+        if found is None:
+            return None
+        payload, utf8.buffer = found
+    else:
+        payload = take(buffer, size, key)
+        if _COPIED or (_OLD and key is None):
+            payload = bytearray(payload)
+    if last:
+        message.opcode = message.decoder = None
+    elif opcode is not _CONT:
+        message.opcode, message.decoder = kind, utf8
     decoder.payload_consumed += size
-    if size == left:
+    if finished:
         decoder.header = decoder.effective_opcode = decoder.masker = None
     else:
         decoder.effective_opcode = _CONT
-        if masked and size % 4:
+        if key is not None and size % 4:
             _rotate(masker, size)
-    return event
+    made: type[Event] = TextMessage if kind is _TEXT else BytesMessage
+    return instance(made, _FIELDS, (payload, finished, last))
 
 
 def _rotate(masker: XorMaskerSimple, size: int) -> None:
@@ -321,7 +328,7 @@ def send(self: Connection, event: Any) -> bytes:
         or proto._outbound_opcode is not None
         or (proto.client and os.urandom is not _urandom)
         or type(event.data) not in _HEADS
-        or (deflate := _deflate(proto.extensions)) is False
+        or (deflate := _deflate(proto.extensions) if proto.extensions else None) is False
     ):
         return _send(self, event)
     data = event.data
@@ -343,6 +350,7 @@ READS = tuple(
         ("extensions", "PerMessageDeflate"),
         ("frame_protocol", "Buffer Frame FrameDecoder FrameProtocol Header MessageDecoder Opcode"),
         ("frame_protocol", "RsvBits XorMaskerNull XorMaskerSimple"),
+        ("handshake", "H11Handshake.events"),
     )
     for name in names.split()
 )
@@ -350,6 +358,7 @@ SEAMS = (
     Seam("wsproto.connection:Connection.receive_data", receive_data),
     Seam("wsproto.connection:Connection.events", events, reads=READS),
     Seam("wsproto.connection:Connection.send", send),
+    Seam("wsproto:WSConnection.events", both_events),
     Seam("wsproto.frame_protocol:XorMaskerSimple.process", process),
 )
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 
+from wsfast._waiter import Waiter
 from wsfast.codec import MessageDecoder
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Close, Ping, Pong, Role, Text
 
 from ._output import Output
-from ._wake import DirectWaiter, FutureWaiter
+from ._wake import FutureWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Input(Output):
         self._queued = 0  # characters queued since the queue was empty; while paused, its bytes
         self._suspect = limits.queue_bytes // 4  # so many characters may be too many bytes
         self._reading = True
-        self._waiter = DirectWaiter(loop) if wake == "direct" else FutureWaiter(loop)
+        self._waiter = Waiter(loop) if wake == "direct" else FutureWaiter(loop)
         self._line: list[asyncio.Future[None]] = []  # tasks that wait behind the waiting one
 
     def _begin_input(self, text: Literal["str", "bytes"], inflate: Inflate | None) -> None:

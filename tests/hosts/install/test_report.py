@@ -88,6 +88,19 @@ def test_every_end(lines, end, returncode):
 
 
 @posix
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
+def test_sigterm_while_the_line_is_written(lines, end):
+    """hypercorn terminates its workers while they are about to end by themselves."""
+    code = (
+        f"import json\n{INSTALL}\ndumps = json.dumps\n"
+        "def interrupted(line):\n    os.kill(os.getpid(), signal.SIGTERM)\n    return dumps(line)\n"
+        f"json.dumps = interrupted\n{end}"
+    )
+    (line,) = lines(code, returncode=-signal.SIGTERM)
+    assert line["hosts"]
+
+
+@posix
 @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "pass", "os.kill(os.getpid(), 15)"])
 def test_a_forked_child_has_a_line_of_its_own(lines, end):
     code = f"{INSTALL}\nchild = os.fork()\nif child:\n    os.waitpid(child, 0)\nelse:\n    {end}\n"

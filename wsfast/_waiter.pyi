@@ -1,0 +1,1 @@
+from ._wake_py import Waiter as Waiter
