@@ -192,6 +192,11 @@ def kernels(data: bytes) -> None:
     given = Input(data)
     key, position = given.take(4).ljust(4, b"\0"), given.byte() << given.byte() % 50
     way, body = given.byte(), given.rest()
+    for whole in (body, b"a" * 33 + body + b"a" * 70):  # short, and long enough for vectors
+        _judged(whole, key, position, way)
+
+
+def _judged(body: bytes, key: bytes, position: int, way: int) -> None:
     masked = xor(body, key, position)
     text = outcome(body.decode)
 
