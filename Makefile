@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SECONDS ?= 600
 CC ?= cc
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -14,7 +15,8 @@ READY = $(VENV)/.ready
 CFLAGS_LINT = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -Iwsfast/include -Icsrc
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint lint-c bench fuzz clean autobahn suites interop interop-deps wheel
+.PHONY: build test lint lint-c bench fuzz properties guards sanitize tsan valgrind \
+  clean autobahn suites interop interop-deps wheel
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wsfast needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.13")'
@@ -39,17 +41,41 @@ lint: $(READY) lint-c
 lint-c:
 	set -e; for cc in gcc clang; do \
 	  if command -v $$cc >/dev/null; then \
-	    for file in csrc/*.c; do $$cc $(CFLAGS_LINT) -c -o /dev/null $$file; done; \
-	    echo "$$cc: csrc is free of warnings"; \
+	    for file in csrc/*.c tests/fuzz/c/*.c tests/fuzz/threads.c; do \
+	      $$cc $(CFLAGS_LINT) -c -o /dev/null $$file; \
+	    done; \
+	    echo "$$cc: csrc and tests/fuzz are free of warnings"; \
 	  fi; \
 	done
 
 bench: build
 	$(BIN)/wsfast bench $(ARGS)
 
-# Not a coverage-guided fuzzer: the property tests with 20,000 examples each instead of 100.
+# Every target of tests/fuzz for SECONDS each: an hour and three quarters on two cores. Needs clang with
+# libFuzzer. A minute of it: make fuzz SECONDS=3; one target: make fuzz ARGS="--only c/mask"
 fuzz: build
+	$(BIN)/python -m pip install --quiet 'atheris>=3'
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) $(ARGS)
+
+# The property tests with 20,000 examples each instead of 100; hypothesis, not guided by coverage.
+properties: build
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=long --timeout=0 $(ARGS)
+
+# Every guard against hostile peers taken out in turn: the tests of its row must turn red. One row:
+# make guards ARGS=s03
+guards: build
+	$(BIN)/python tests/guards.py $(ARGS)
+
+# The whole suite under ASan and UBSan, half an hour; the core and the extension in threads under
+# TSan, a minute; tests of the codec under valgrind. All with gcc; ARGS goes to pytest.
+sanitize: build
+	$(BIN)/python tests/fuzz/sanitize.py asan $(ARGS)
+
+tsan: build
+	$(BIN)/python tests/fuzz/sanitize.py tsan $(ARGS)
+
+valgrind: build
+	$(BIN)/python tests/fuzz/sanitize.py valgrind $(ARGS)
 
 autobahn: build
 	$(BIN)/python tests/autobahn/run.py $(ARGS)

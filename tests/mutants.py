@@ -17,9 +17,10 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ["csrc", "wsfast", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
@@ -139,10 +140,10 @@ class Workshop:
         build = (sys.executable, "setup.py", "build_ext", "--inplace")
         demand(*build, cwd=place, WSFAST_BUILD="yes")
 
-    def copy(self, place: Path) -> Workshop:
+    def copy(self, place: Path) -> Self:
         """Another one, built already."""
         shutil.copytree(self.place, place)
-        twin = Workshop.__new__(Workshop)
+        twin = type(self).__new__(type(self))
         twin.place = place
         return twin
 
@@ -164,14 +165,20 @@ class Workshop:
             demand(*linker, *map(str, parts), "-o", str(target), cwd=self.place)
 
     def test(self, expected: str) -> subprocess.CompletedProcess[str]:
+        return self.pytest([f"test_{name}.py" for name in TESTS], WSFAST_EXPECT=expected)
+
+    def pytest(
+        self, files: list[str], *more: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run tests of the checkout on the package that is here, up to the first that fails."""
         packages = [path for path in sys.path if path.endswith("site-packages")]
-        files = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *more]
+        paths = [str(ROOT / "tests" / file) for file in files]
         return run(
-            *(sys.executable, "-S", "-P", "-m", "pytest", *options, *files),
+            *(sys.executable, "-S", "-P", "-m", "pytest", *options, *paths),
             cwd=self.place,
             PYTHONPATH=os.pathsep.join([str(self.place), *packages]),
-            WSFAST_EXPECT=expected,
+            **variables,
         )
 
     def is_red(self, mutant: Mutant, expected: str) -> str:
@@ -192,6 +199,29 @@ class Workshop:
         return said[1] if said else f"exit status {done.returncode}"
 
 
+def in_turn(workshop: Any, broken: Sequence[Any], judge: Callable[[Any, Any], str]) -> int:
+    """Have each judged in a workshop of its core, and print what is said; how many are silent."""
+    free = queue.SimpleQueue[Any]()
+    free.put(workshop)
+    for number in range(2, (os.cpu_count() or 1) + 1):
+        free.put(workshop.copy(workshop.place.with_name(str(number))))
+
+    def survives(one: Any) -> bool:
+        start = time.monotonic()
+        mine = free.get()
+        try:
+            said = judge(mine, one)
+        finally:
+            free.put(mine)
+        took = time.monotonic() - start
+        name = " ".join([*one[:-3]])  # all but file, line and what it is broken to
+        print(f"{name:44} {took:5.1f} s  {said or 'SURVIVED'}", flush=True)
+        return not said
+
+    with ThreadPoolExecutor(free.qsize()) as pool:
+        return sum(pool.map(survives, broken))
+
+
 def main(words: list[str]) -> int:
     chosen = [m for m in MUTANTS if not words or any(word in m.name for word in words)]
     with tempfile.TemporaryDirectory() as folder:
@@ -202,25 +232,13 @@ def main(words: list[str]) -> int:
         expected = ",".join(f"c-{isa}" for isa in isas)
         if not isas or workshop.test(expected).returncode:
             sys.exit("the tests must be green before anything is broken")
-        free = queue.SimpleQueue[Workshop]()
-        free.put(workshop)
-        for number in range(2, (os.cpu_count() or 1) + 1):
-            free.put(workshop.copy(Path(folder, str(number))))
 
-        def survives(mutant: Mutant) -> bool:
+        def judge(mine: Workshop, mutant: Mutant) -> str:
             if isas == ["scalar"] and mutant.file in VECTORS_ONLY:
-                print(f"{mutant.name:40} left out: this CPU has no vectors that use it")
-                return False
-            start = time.monotonic()
-            mine = free.get()
-            said = mine.is_red(mutant, expected)
-            free.put(mine)
-            took = time.monotonic() - start
-            print(f"{mutant.name:40} {took:5.1f} s  {said or 'SURVIVED'}", flush=True)
-            return not said
+                return "left out: this CPU has no vectors that use it"
+            return mine.is_red(mutant, expected)
 
-        with ThreadPoolExecutor(free.qsize()) as pool:
-            survivors = sum(pool.map(survives, chosen))
+        survivors = in_turn(workshop, chosen, judge)
     print(f"{len(chosen)} mutants, {survivors} survived")
     return 1 if survivors else 0
 

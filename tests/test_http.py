@@ -221,3 +221,12 @@ def test_extension_grammar_agrees_with_websockets(value):
         assert ours == expected or expected is None  # theirs knows less of the implied *LWS
     else:
         assert ours == expected
+
+
+def test_s17_refused_again_and_again():
+    """A refusal that is raised anew must not grow a traceback: it keeps every frame in it."""
+    handshake = ServerHandshake()
+    for _ in range(20):
+        with pytest.raises(HandshakeError) as caught:
+            handshake.feed(b"\n")
+        assert len(caught.traceback) == 2

@@ -145,7 +145,7 @@ class ClientHandshake:
         all that come count against ``max_head``, together with the last answer.
         """
         if self._over is not None:
-            raise self._over
+            raise self._over.with_traceback(None)
         try:
             while (head := self._reader.feed(data)) is not None:
                 response = self._judge(*head)
@@ -161,7 +161,7 @@ class ClientHandshake:
         except HandshakeError as exc:
             self._reader.finish()
             self._over = exc
-        raise self._over
+        raise self._over.with_traceback(None)
 
     def _judge(self, line: bytes, headers: Headers) -> Response | None:
         """§4.1, the list of what the client MUST validate; None for an interim answer."""

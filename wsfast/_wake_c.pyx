@@ -10,6 +10,10 @@ from asyncio import CancelledError
 
 cimport cython
 
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+
 try:
     from _asyncio import current_task
 except ImportError:  # before 3.12 it is in Python, and costs more than the rest of fire()
@@ -72,11 +76,16 @@ cdef class Waiter:
         self.callback = None
         self.waiting = False
         try:
-            context.run(callback, self.answer)
+            PyContext_Enter(context)  # Context.run() without a call through Python
         except RuntimeError:  # we are in that very context: it cannot be entered twice
             self._loop.call_soon(callback, self.answer, context=context)
+            return
+        try:
+            callback(self.answer)
         except (SystemExit, KeyboardInterrupt) as exc:
             self._loop.call_soon(_reraise, exc)
+        finally:
+            PyContext_Exit(context)
 
     # What asyncio asks of a Future
 

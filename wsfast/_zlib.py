@@ -23,6 +23,7 @@ _TAIL = b"\x00\x00\xff\xff"  # §7.2.1: what a sync flush ends with and the wire
 # or 4 with 32 KiB of history to copy (1.3 and 3.4 us, where such a message took 0.9).
 _MAX_FINAL_BLOCKS = 1024
 _STEP = 4096  # bytes: zlib copies what follows a final block, so behind one we feed by pieces
+_ROOM = 128 << 10  # bytes in and out at once: zlib copies what it leaves, and joins what it makes
 _IDLE = 4  # compressors kept for connections without takeover: enough for as many threads
 
 
@@ -148,14 +149,15 @@ class Inflater:
         # An empty payload is no DEFLATE data, but unmistakable, and some senders write it.
         if fin and read:
             data += _TAIL
-        most = 0 if limit is None or limit >= _MAXSIZE else limit + 1
+        most = _MAXSIZE if limit is None or limit >= _MAXSIZE else limit + 1
+        room = most if most < _ROOM else _ROOM
         context = self._context
         if context is None:
             context = self._open()
         out: bytes
         try:
-            out = context.decompress(data, most)
-            if context.eof:
+            out = context.decompress(data, room)
+            if context.eof or len(out) == room:
                 out = self._go_on(context, out, data, fin, most)
             elif self._takeover or not fin:
                 self._remember(out)
@@ -196,13 +198,19 @@ class Inflater:
             del history[:-window]
 
     def _go_on(self, context: Any, out: bytes, data: bytes, fin: bool, most: int) -> bytes:
-        """Inflate what follows a final block: more DEFLATE blocks, or nothing but our own tail."""
+        """Inflate what is left: behind ``_ROOM`` bytes, or behind a final block.
+
+        After that come more DEFLATE blocks, or nothing but our own tail.
+        """
         parts = [out]
         room = most - len(out)
         end = len(data) - len(_TAIL) if fin else len(data)
-        pos = len(data) - len(context.unused_data)
+        pos = len(data) - len(context.unused_data) - len(context.unconsumed_tail)
         self._remember(out)
+        full = True  # zlib may hold more without any input
         while True:
+            if room <= 0:  # before all of it is joined
+                raise RemoteProtocolError("message_too_big")
             if context.eof:
                 self._context = None
                 self._finals += 1
@@ -211,14 +219,16 @@ class Inflater:
                 if pos == end:
                     break
                 context = self._open()
-            if pos == len(data) or (most and room <= 0):
+            if pos == len(data) and not full:
                 break
-            piece = data[pos : pos + _STEP]
-            out = context.decompress(piece, room if most else 0)
+            piece = data[pos : pos + (_STEP if self._finals else _ROOM)]
+            most = min(room, _ROOM)
+            out = context.decompress(piece, most)
+            full = len(out) == most
             self._remember(out)
             parts.append(out)
             room -= len(out)
-            pos += len(piece) - len(context.unused_data)
+            pos += len(piece) - len(context.unused_data) - len(context.unconsumed_tail)
         return b"".join(parts)
 
 

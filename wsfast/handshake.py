@@ -89,7 +89,7 @@ class ServerHandshake:
     def feed(self, data: bytes) -> Request | None:
         """The request once it is complete, else None; ``HandshakeError`` if it never can be."""
         if self._over is not None:
-            raise self._over
+            raise self._over.with_traceback(None)
         try:
             head = self._reader.feed(data)
             if head is None:
@@ -99,7 +99,7 @@ class ServerHandshake:
             return _request(*head)
         except BadHead as exc:
             self._over = _refusal(exc.name)
-        raise self._over
+        raise self._over.with_traceback(None)
 
 
 def _request(line: bytes, headers: Headers) -> Request:

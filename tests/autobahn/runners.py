@@ -194,9 +194,7 @@ def _install_kosoku() -> Path:
 
 
 def _wstest(program: Path) -> Runner:
-    def command(
-        mode: str, cases: Sequence[str], folder: Path, peer: dict[str, object]
-    ) -> list[str]:
+    def command(mode: str, cases: Sequence[str], folder: Path, **peer: object) -> list[str]:
         spec = {
             "options": {"failByDrop": False},
             "outdir": str(folder),

@@ -13,6 +13,7 @@ from wsfast.codec import MessageDecoder
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Close, Ping, Pong, Role, Text
 
+from ._message_timer import MessageTimer
 from ._output import Output
 from ._wake import FutureWaiter
 
@@ -52,6 +53,7 @@ class Input(Output):
         "_keepalive",
         "_length",
         "_line",
+        "_message_timer",
         "_queued",
         "_reading",
         "_suspect",
@@ -66,6 +68,7 @@ class Input(Output):
     ) -> None:
         super().__init__(loop, limits, cork)
         self._keepalive: Keepalive | None = None
+        self._message_timer: MessageTimer | None = None
         self._feed: Callable[[bytes], list[Any]] = _discard
         self._queued = 0  # characters queued since the queue was empty; while paused, its bytes
         self._suspect = limits.queue_bytes // 4  # so many characters may be too many bytes
@@ -77,6 +80,11 @@ class Input(Output):
         decoder = MessageDecoder(Role.SERVER, limits=self._limits, text=text, inflate=inflate)
         self._feed = self._decode = decoder.feed
         self._length = len if text == "str" else _size  # Text has no len()
+        timeout = self._limits.message_timeout
+        if timeout is not None:
+            timer = MessageTimer(self._loop, decoder, timeout, self._message_expired)
+            self._feed = self._decode = timer.feed
+            self._message_timer = timer
 
     def _end(self) -> None:
         """No more messages in or out."""
@@ -85,6 +93,9 @@ class Input(Output):
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
+        if self._message_timer is not None:
+            self._message_timer.stop()
+            self._message_timer = None
 
     def _end_but_for_close(self) -> None:
         """Our Close frame is sent: of what still comes, only the peer's matters, and its Pings."""
@@ -98,6 +109,10 @@ class Input(Output):
 
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         """The peer closed, or broke a rule."""
+        raise NotImplementedError
+
+    def _message_expired(self) -> None:
+        """A message took longer than ``message_timeout``."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
@@ -229,12 +244,14 @@ class Input(Output):
         self._set_clock()
 
     def _set_clock(self) -> None:
-        """Stop the keepalive's clock while a Pong may be in what we do not read.
+        """Stop the clocks while a Pong, or the rest of a message, may be in what we do not read.
 
-        But not if the peer does not read either: it could then pin us for ever.
+        But not the keepalive's if the peer does not read either: it could then pin us for ever.
         """
         if self._keepalive is not None:
             self._keepalive.hold(not self._reading and self._drained is None)
+        if self._message_timer is not None:
+            self._message_timer.hold(not self._reading)
 
     # To the application
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wsfast.prepared import PreparedMessage
 
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
+PONGS = 256  # that are written at once: at most 32 KiB
 GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
 LEAST_READ = 64 << 10  # bytes a peer must read in each close_timeout to get the rest
 
@@ -104,7 +105,8 @@ class Output(asyncio.Protocol):
         its ``RuntimeError`` for a message that is out of place.
         """
         if not self._streaming or message["type"] != "websocket.send":
-            await self.drain()
+            if self._drained is not None:
+                await self._drain(message["type"])
             if not self._open or message["type"] != "websocket.send":
                 self._converse(message)
                 return
@@ -160,8 +162,7 @@ class Output(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Return when the transport takes more, or is gone."""
-        while self._drained is not None:
-            await self._drained.wait()
+        await self._drain("websocket.send")
 
     # Corking
 
@@ -227,15 +228,34 @@ class Output(asyncio.Protocol):
                 self._write(pongs)
 
     def _send_pongs(self, pongs: list[bytes]) -> None:
-        """Answer Pings; to a peer that does not read, only ``max_pending_pongs`` of them.
+        """Answer Pings; to a peer that does not read, only ``max_pending_pongs`` of each read.
 
         §5.5.3 allows to answer only the most recent Ping, so the newest replaces the last.
         """
-        if self._drained is None:
-            self._write(b"".join(pongs))
-            return
+        most = self._limits.max_pending_pongs
+        while pongs and self._drained is None:
+            if self._waiting():
+                del pongs[most - 1 : -1]
+            self._write(b"".join(pongs[:PONGS]))
+            pongs = pongs[PONGS:]
         self._pongs += pongs
-        del self._pongs[self._limits.max_pending_pongs - 1 : -1]
+        del self._pongs[most - 1 : -1]
+
+    async def _drain(self, purpose: str) -> None:
+        """Wait until the transport takes more; to close, only for as long as the peer reads.
+
+        As ``_abort`` has it: LEAST_READ in each ``close_timeout``, or the end is now.
+        """
+        patience = self.close_timeout if purpose == "websocket.close" else None
+        while self._drained is not None:
+            unsent = self._waiting()
+            try:
+                async with asyncio.timeout(patience):
+                    await self._drained.wait()
+            except TimeoutError:
+                if self._waiting() > unsent - LEAST_READ:
+                    self._abort_at = self._loop.time()
+                    return
 
     # The end of the transport
 

@@ -75,7 +75,8 @@ class WebSocketProtocol(Input):
     wake    "direct": the waiting application runs from inside ``data_received``;
             "future": in the next turn of the loop
     limits  uvicorn's ``ws_max_size`` takes the place of ``max_message``, ``ws_max_queue`` that of
-            ``queue_messages``. ``open_timeout`` and ``message_timeout`` are not enforced here.
+            ``queue_messages``. ``open_timeout`` is not enforced here: uvicorn's HTTP protocol
+            reads the request, and has no deadline for it.
 
     deflate what is asked of permessage-deflate, unless uvicorn's ``ws_per_message_deflate`` is off
 
@@ -376,7 +377,12 @@ class WebSocketProtocol(Input):
         self._state = state
         self._end()
 
-    # Keepalive
+    # Deadlines
+
+    def _message_expired(self) -> None:
+        """The peer is too slow."""
+        self._put({"type": "websocket.disconnect", "code": 1008, "reason": "message timeout"})
+        self._finish(1008, "message timeout")
 
     def _ping(self, payload: bytes) -> None:
         self._write(self._encoder.ping(payload))

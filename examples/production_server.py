@@ -1,0 +1,248 @@
+"""A WebSocket server for the open internet, on asyncio and a bare ``Connection``.
+
+    python examples/production_server.py [--host HOST] [--port PORT] [--origin ORIGIN]…
+                                         [--certificate FILE --key FILE]
+
+It echoes; ``answer`` is the place for an application. What is around it is what docs/security.md
+asks for: every wait has a deadline, every queue a bound, pages of other sites stay out, and at
+SIGTERM peers are told.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+import time
+from collections import deque
+
+from wsfast import (
+    Connection,
+    HandshakeError,
+    Limits,
+    LocalProtocolError,
+    Ping,
+    Pong,
+    Role,
+    handshake,
+)
+from wsfast.deflate import PerMessageDeflate
+
+LIMITS = Limits(message_timeout=60.0)  # the rest as it is: 1 MiB, 10 seconds to open and to close
+WRITE_TIMEOUT = 20.0  # seconds a peer may take to read what is over the transport's mark
+PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0  # less than the 60 seconds of most proxies
+CONNECTIONS = 15_000  # a descriptor each; `ulimit -n` must allow more
+READ = 64 << 10
+log = logging.getLogger("server")
+
+
+async def answer(message):
+    """The application: what to say to a message. It may take its time, and it may fail."""
+    return message
+
+
+class Session:
+    """One open connection: a task that reads, and one that answers."""
+
+    def __init__(self, reader, writer, connection):
+        self.reader = reader
+        self.writer = writer
+        self.connection = connection
+        self.inbox = deque()  # messages that wait for the application
+        self.held = 0  # their bytes; of a str its characters
+        self.filled = asyncio.Event()
+        self.taken = asyncio.Event()
+
+    async def run(self, data):
+        """``data`` came behind the handshake."""
+        worker = asyncio.create_task(self.work())
+        try:
+            self.take(self.connection.receive(data, time.monotonic()))
+            while not self.connection.should_close_transport:
+                await self.flush()
+                while self.full():  # TCP then holds the peer back
+                    self.taken.clear()
+                    await self.taken.wait()
+                self.take(await self.read())
+        finally:
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+            self.writer.write(b"".join(self.connection.data_to_send()))
+
+    async def read(self):
+        """The next events, of the peer or of the clock."""
+        connection = self.connection
+        deadline = connection.next_deadline()
+        left = None if deadline is None else deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                data = await self.reader.read(READ)
+        except TimeoutError:
+            return connection.tick(time.monotonic())
+        return connection.receive(data, time.monotonic()) if data else connection.receive_eof()
+
+    def take(self, events):
+        """Queue the messages; the connection has dealt with the rest."""
+        for event in events:
+            if isinstance(event, (str, bytes)):
+                self.inbox.append(event)
+                self.held += len(event)
+            elif not isinstance(event, (Ping, Pong)):
+                log.info("%s: %r", self.writer.get_extra_info("peername"), event)
+        if self.inbox:
+            self.filled.set()
+
+    def full(self):
+        return len(self.inbox) >= LIMITS.queue_messages or self.held >= LIMITS.queue_bytes
+
+    async def work(self):
+        """Answer one message after the other."""
+        try:
+            while True:
+                while not self.inbox:
+                    self.filled.clear()
+                    await self.filled.wait()
+                message = self.inbox.popleft()
+                self.held -= len(message)
+                self.taken.set()
+                self.connection.send(await answer(message))
+                await self.flush()
+        except LocalProtocolError:  # the connection is closing: there is nobody to answer
+            pass
+        except (ConnectionError, TimeoutError):
+            self.writer.transport.abort()
+        except Exception:
+            log.exception("the application failed")
+            self.stop(1011)
+        finally:
+            self.held = 0
+            self.inbox.clear()
+            self.taken.set()
+
+    async def flush(self):
+        """Write what there is to write, and wait while the peer does not read."""
+        # not writelines(), which never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254)
+        self.writer.write(b"".join(self.connection.data_to_send()))
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await self.writer.drain()
+
+    def stop(self, code=1001):
+        """Close, and be gone ``close_timeout`` later whatever the peer does."""
+        with contextlib.suppress(LocalProtocolError):  # it is closing already
+            self.connection.close(code)
+        self.writer.write(b"".join(self.connection.data_to_send()))
+        abort_later(self.writer)
+
+
+def abort_later(writer):
+    """What the peer does not read must not hold the transport open for ever."""
+    asyncio.get_running_loop().call_later(LIMITS.close_timeout, writer.transport.abort)
+
+
+async def open_connection(reader, writer, origins):
+    """The opening handshake: a ``Connection`` and the bytes that came behind it, or None."""
+    opening = handshake.ServerHandshake(LIMITS)
+    try:
+        async with asyncio.timeout(LIMITS.open_timeout):
+            request = None
+            while request is None:
+                data = await reader.read(READ)
+                if not data:
+                    return None
+                request = opening.feed(data)
+        offer = handshake.check_upgrade(request.method, request.http_version, request.headers)
+    except HandshakeError as exc:
+        writer.write(bytes(handshake.reject(exc.status, exc.headers, f"{exc}\n".encode())))
+        return None
+    except TimeoutError:
+        return None
+    if not handshake.check_origin(offer.origin, origins or [None, *own_origins(offer)]):
+        writer.write(bytes(handshake.reject(403)))
+        return None
+    response = handshake.accept(offer, extensions=[PerMessageDeflate(server_max_window_bits=12)])
+    writer.write(bytes(response))
+    connection = Connection(
+        Role.SERVER,
+        extensions=response.extensions,
+        limits=LIMITS,
+        ping_interval=PING_INTERVAL,
+        ping_timeout=PING_TIMEOUT,
+        now=time.monotonic(),
+    )
+    return connection, opening.trailing
+
+
+def own_origins(offer):
+    return [f"http://{offer.host}", f"https://{offer.host}"]
+
+
+class Server:
+    def __init__(self, origins=()):
+        self.origins = origins
+        self.connections = 0  # the half-open ones too
+        self.sessions = set()
+
+    async def serve(self, reader, writer):
+        self.connections += 1
+        try:
+            if self.connections > CONNECTIONS:
+                writer.write(bytes(handshake.reject(503)))
+                return
+            opened = await open_connection(reader, writer, self.origins)
+            if opened is not None:
+                connection, data = opened
+                session = Session(reader, writer, connection)
+                self.sessions.add(session)
+                try:
+                    await session.run(data)
+                finally:
+                    self.sessions.discard(session)
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            self.connections -= 1
+            writer.close()
+            abort_later(writer)
+
+    async def stop(self):
+        """Tell everybody, and wait until they are gone."""
+        for session in list(self.sessions):
+            session.stop()
+        while self.sessions:
+            await asyncio.sleep(0.05)
+
+
+def tls(arguments):
+    if arguments.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(arguments.certificate, arguments.key)
+    return context
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--origin", action="append", help="of pages that may connect; else our own")
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    arguments = parser.parse_args()
+    server = Server(arguments.origin or ())
+    listener = await asyncio.start_server(
+        server.serve, arguments.host, arguments.port, ssl=tls(arguments), backlog=4096
+    )
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    place = listener.sockets[0].getsockname()
+    print(f"listening on {place[0]} port {place[1]}", flush=True)
+    await stopped.wait()
+    listener.close()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(main())

@@ -1,0 +1,239 @@
+"""The server that docs/security.md points to: its deadlines and bounds, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from wsfast import Close, FrameEncoder, Limits, MessageDecoder, Role, handshake
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "production_server.py"
+pytestmark = pytest.mark.skipif(not EXAMPLE.exists(), reason="needs a checkout")
+
+
+@pytest.fixture
+def example():
+    """The module, with little patience."""
+    spec = importlib.util.spec_from_file_location("production_server", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.LIMITS = Limits(
+        open_timeout=0.2, close_timeout=0.2, message_timeout=0.2, queue_messages=2, max_message=1000
+    )
+    module.WRITE_TIMEOUT = 0.2
+    return module
+
+
+@pytest.fixture
+def run(example):
+    """``run(main)``: ``main(connect, server)`` beside a server, for at most ten seconds."""
+
+    def call(main):
+        async def both():
+            server = example.Server()
+            listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+            port = listener.sockets[0].getsockname()[1]
+            async with listener:
+                await main(lambda **options: connected(port, **options), server)
+            while server.connections:
+                await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(both(), 10))
+
+    return call
+
+
+class Client:
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+        self.encoder, self.decoder = FrameEncoder(Role.CLIENT), MessageDecoder(Role.CLIENT)
+
+    async def items(self):
+        """All until the server hangs up."""
+        found = []
+        while data := await self.reader.read(1 << 16):
+            found += self.decoder.feed(data)
+        return found
+
+
+@asynccontextmanager
+async def connected(port, origin=None, request=None):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    client = Client(reader, writer)
+    try:
+        if request is None:
+            headers = [] if origin is None else [("Origin", origin)]
+            opening = handshake.ClientHandshake(f"ws://127.0.0.1:{port}/", headers=headers)
+            writer.write(opening.request())
+            client.head = await reader.readuntil(b"\r\n\r\n")
+        else:
+            writer.write(request)
+        yield client
+    finally:
+        writer.close()
+
+
+def test_messages(run):
+    async def main(connect, server):
+        async with connect() as client:
+            for text in ("one", "two"):
+                client.writer.write(client.encoder.text(text))
+                assert client.decoder.feed(await client.reader.read(100)) == [text]
+            client.writer.write(client.encoder.close())
+            assert await client.items() == [Close(1000, "")]
+
+    run(main)
+
+
+@pytest.mark.parametrize("request_", [b"", b"GET / HTTP/1.1\r\nHost: "])
+def test_s25_half_open_handshakes_end(run, request_):
+    async def main(connect, server):
+        async with connect(request=request_) as client:
+            assert await client.items() == []
+
+    run(main)
+
+
+def test_s23_bad_handshakes_are_answered(run):
+    async def main(connect, server):
+        async with connect(request=b"GET / HTTP/1.1\r\n\r\n") as client:
+            assert (await client.reader.read()).startswith(b"HTTP/1.1 426 ")
+
+    run(main)
+
+
+@pytest.mark.parametrize(("origin", "status"), [
+    (None, 101), ("http://{host}", 101), ("https://{host}", 101), ("https://evil.example", 403),
+])  # fmt: skip
+def test_s24_origins(run, origin, status):
+    async def main(connect, server):
+        async with connect() as client:
+            port = client.writer.get_extra_info("peername")[1]
+        given = origin and origin.format(host=f"127.0.0.1:{port}")
+        async with connect(origin=given) as client:
+            assert client.head.startswith(b"HTTP/1.1 %d " % status)
+
+    run(main)
+
+
+def test_s04_slow_messages_end(run):
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a", fin=False))
+            assert await client.items() == [Close(1008, "message timeout")]
+
+    run(main)
+
+
+def test_s06_long_messages_end(run):
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.binary(bytes(1001)))
+            assert (await client.items())[-1].code == 1009
+
+    run(main)
+
+
+def test_a_slow_application_holds_the_peer_back(run, example):
+    busy = asyncio.Event()
+
+    async def answer(message):
+        await busy.wait()
+        return message
+
+    example.answer = answer
+    sent = ["x"] * 200
+
+    async def main(connect, server):
+        async with connect() as client:
+            for text in sent[:4]:
+                client.writer.write(client.encoder.text(text))
+            await asyncio.sleep(0.05)
+            [session] = server.sessions
+            assert session.full()
+            for text in sent[4:]:
+                client.writer.write(client.encoder.text(text))
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            held = len(session.inbox)
+            busy.set()
+            assert held <= 4  # what one read brought
+            echoed = []
+            while len(echoed) < len(sent):
+                echoed += client.decoder.feed(await client.reader.read(1 << 16))
+            assert echoed == sent
+
+    run(main)
+
+
+def test_an_application_that_fails(run, example, caplog):
+    async def answer(message):
+        raise ArithmeticError
+
+    example.answer = answer
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            assert (await client.items())[-1].code == 1011
+
+    run(main)
+    assert "the application failed" in caplog.text
+
+
+def test_s19_a_peer_that_does_not_read_ends(run, example):
+    example.LIMITS = example.LIMITS.replace(max_message=1 << 20)
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.transport.pause_reading()
+            while server.sessions:
+                client.writer.write(client.encoder.binary(bytes(500_000)))
+                await asyncio.sleep(0.005)
+
+    run(main)
+
+
+def test_too_many(run, example):
+    example.CONNECTIONS = 1
+
+    async def main(connect, server):
+        async with connect() as first:
+            assert first.head.startswith(b"HTTP/1.1 101 ")
+            async with connect() as second:
+                assert second.head.startswith(b"HTTP/1.1 503 ")
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_sigterm(run_python):
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLE), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        port = int(re.search(rb"port (\d+)", process.stdout.readline())[1])
+
+        async def main():
+            async with connected(port) as client:
+                os.kill(process.pid, signal.SIGTERM)
+                data = await client.reader.read(100)
+                assert client.decoder.feed(data) == [Close(1001, "")]
+                client.writer.write(client.encoder.close(1001))
+                assert await client.items() == []
+
+        try:
+            asyncio.run(asyncio.wait_for(main(), 20))
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
