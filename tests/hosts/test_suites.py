@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -304,9 +305,18 @@ def test_past_the_limit(workplace, tmp_path, monkeypatch):
     workplace.bounded([sys.executable, "-c", child], tmp_path, dict(os.environ), log)
     pids = [int(line) for line in log.read_text().split()]
     assert len(pids) == 2
-    for pid in pids:
-        state = Path(f"/proc/{pid}/stat")
-        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+    end = time.monotonic() + 30  # killed, but on a busy machine not gone at once
+    while not all(map(gone, pids)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state.rpartition(")")[2].split()[0] in "ZX"
 
 
 # ---- the command --------------------------------------------------------------------------------
