@@ -15,6 +15,11 @@ all of them, and a peer that does not read keeps nobody else waiting. With uvico
                 wsfast.broadcast(clients, text)
         finally:
             clients.discard(client)
+
+There ask for compression without context, or what is sent to all goes out uncompressed:
+
+    class Protocol(WebSocketProtocol):                      # uvicorn app:app --ws app:Protocol
+        deflate = PerMessageDeflate(server_no_context_takeover=True)
 """
 
 import argparse

@@ -77,7 +77,19 @@ def test_absent_extension_falls_back_when_nothing_is_asked(run_python: Any, pure
 @pytest.mark.parametrize("wish", ["c", "c-scalar"])
 def test_absent_extension_is_an_error_when_asked_for(run_python: Any, pure: str, wish: str) -> None:
     said = ask(run_python, PYTHONPATH=pure, WSFAST_BACKEND=wish)
-    assert said == "ModuleNotFoundError: No module named 'wsfast._codec_c'"
+    way = "reinstall with WSFAST_BUILD=yes to see why, or unset it"
+    assert said == f"ImportError: WSFAST_BACKEND={wish}: the C extension is not there; {way}"
+
+
+def test_uvicorns_class_says_that_it_is_slow_when_nobody_asked(run_python: Any, pure: str) -> None:
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    if not any(Path(path, "uvicorn").exists() for path in packages):
+        pytest.skip("uvicorn is not installed")
+    for wish, warned in ((None, True), ("python", False)):
+        place = os.pathsep.join([pure, *packages])
+        done = run_python("-c", "import wsfast.uvicorn", PYTHONPATH=place, WSFAST_BACKEND=wish)
+        assert ("runs in pure Python" in done.stderr) is warned
+        assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

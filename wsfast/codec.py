@@ -16,8 +16,11 @@ elif _wish in ("", "c") or _wish.startswith("c-"):
     try:
         import wsfast._codec_c as _impl
     except ModuleNotFoundError as exc:
-        if _wish or exc.name != "wsfast._codec_c":
+        if exc.name != "wsfast._codec_c":
             raise
+        if _wish:
+            way = "reinstall with WSFAST_BUILD=yes to see why, or unset it"
+            raise ImportError(f"WSFAST_BACKEND={_wish}: the C extension is not there; {way}") from exc
         import wsfast._codec_py as _impl
 
         _bare = True
