@@ -87,7 +87,9 @@ def test_uvicorns_class_says_that_it_is_slow_when_nobody_asked(run_python: Any, 
         pytest.skip("uvicorn is not installed")
     for wish, warned in ((None, True), ("python", False)):
         place = os.pathsep.join([pure, *packages])
-        done = run_python("-c", "import wsfast.uvicorn", PYTHONPATH=place, WSFAST_BACKEND=wish)
+        done = run_python(
+            "-S", "-c", "import wsfast.uvicorn", PYTHONPATH=place, WSFAST_BACKEND=wish
+        )
         assert ("runs in pure Python" in done.stderr) is warned
         assert done.returncode == 0
 

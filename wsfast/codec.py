@@ -20,7 +20,8 @@ elif _wish in ("", "c") or _wish.startswith("c-"):
             raise
         if _wish:
             way = "reinstall with WSFAST_BUILD=yes to see why, or unset it"
-            raise ImportError(f"WSFAST_BACKEND={_wish}: the C extension is not there; {way}") from exc
+            text = f"WSFAST_BACKEND={_wish}: the C extension is not there; {way}"
+            raise ImportError(text) from exc
         import wsfast._codec_py as _impl
 
         _bare = True
