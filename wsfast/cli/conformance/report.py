@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from itertools import groupby
 from typing import Any
 
@@ -83,9 +84,11 @@ def lines(found: Json, *, colour: bool, verbose: bool) -> Iterator[str]:
 
     for name, group in groupby(found["cases"], lambda case: case["name"].partition("/")[0]):
         cases = list(group)
-        passed = sum([case["outcome"] == PASS for case in cases])
-        whole = FAIL if any(case["outcome"] == FAIL for case in cases) else PASS
-        yield painted(f"{MARKS[whole]} {name}: {passed} of {len(cases)} passed", whole)
+        number = Counter([case["outcome"] for case in cases])
+        whole = FAIL if number[FAIL] else PASS
+        said = {PASS: "passed", FAIL: "failed", TOLD: "informational", SKIP: "skipped"}
+        text = ", ".join([f"{number[one]} {word}" for one, word in said.items() if number[one]])
+        yield painted(f"{MARKS[whole]} {name}: {text}", whole)
         for case in cases:
             if verbose or case["outcome"] in (FAIL, TOLD):
                 yield from _told(case, painted)
