@@ -25,6 +25,9 @@ from typing import Any, NamedTuple, Self
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ["csrc", "wsfast", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
 TESTS = ["kernels", "text", "vectors", "keys", "guard_pages", "parity_kernels"]  # the fast ones
+# Asked before there are threads: two that ask first at the same time get half of it.
+COMPILER, LINKER = [shlex.split(sysconfig.get_config_var(name)) for name in ("CC", "LDSHARED")]
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 ROOMS = ["_kernels_c", "_encoder_c", "_scan_c", "_codec_c"]
 
 
@@ -151,18 +154,15 @@ class Workshop:
         """The core again, linked to the bindings as they are: two seconds instead of ten."""
         [temporary] = self.place.glob("build/temp.*")
         cores = sorted(self.place.glob("csrc/*.c"))
-        compiler = shlex.split(sysconfig.get_config_var("CC"))
         flags = ["-std=c11", "-O1", "-fPIC", "-Iwsfast/include", "-Icsrc", "-c"]
         objects = temporary / "csrc"
-        demand(*compiler, *flags, *map(str, cores), cwd=self.place)
+        demand(*COMPILER, *flags, *map(str, cores), cwd=self.place)
         for core in cores:
             shutil.move(self.place / f"{core.stem}.o", objects / f"{core.stem}.o")
-        linker = shlex.split(sysconfig.get_config_var("LDSHARED"))
-        suffix = sysconfig.get_config_var("EXT_SUFFIX")
         for room in ROOMS:
             parts = [*objects.glob("*.o"), temporary / "wsfast" / f"{room}.o"]
-            target = self.place / "wsfast" / f"{room}{suffix}"
-            demand(*linker, *map(str, parts), "-o", str(target), cwd=self.place)
+            target = self.place / "wsfast" / f"{room}{SUFFIX}"
+            demand(*LINKER, *map(str, parts), "-o", str(target), cwd=self.place)
 
     def test(self, expected: str) -> subprocess.CompletedProcess[str]:
         return self.pytest([f"test_{name}.py" for name in TESTS], WSFAST_EXPECT=expected)
