@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle_codec import Late, Thrice
 
 from wsfast import deflate
-from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Limits, Policy, Role
 
 NAMES = [
@@ -94,32 +94,6 @@ def parameters(function: object) -> object:
 # ---- decoders -----------------------------------------------------------------------------------
 
 
-class Stub:
-    """An ``inflate`` whose output is easy to predict: each byte thrice; refuses 0xFF."""
-
-    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
-        out = b"".join(bytes([byte]) * 3 for byte in data)
-        if limit is not None and len(out) > limit:
-            raise RemoteProtocolError("message_too_big")
-        if b"\xff" in data:
-            raise RemoteProtocolError("deflate_error")
-        return out
-
-
-class Late:
-    """One that yields nothing until the message ends, and heeds no limit."""
-
-    def __init__(self) -> None:
-        self.held = b""
-
-    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
-        self.held += data
-        if not fin:
-            return b""
-        out, self.held = self.held * 2, b""
-        return out
-
-
 def zlib_inflater() -> deflate.Inflater:
     return deflate.Inflater(15, takeover=True)
 
@@ -167,7 +141,7 @@ def test_message_decoder(
     masked = data.draw(st.sampled_from([role is Role.SERVER] * 3 + [None]))
     chunks = data.draw(streams.chunked(data.draw(streams.mutated(masked))))
     text = data.draw(st.sampled_from(["str", "bytes"]))
-    inflate = data.draw(st.sampled_from([None, None, Stub, Late, zlib_inflater]))
+    inflate = data.draw(st.sampled_from([None, None, Thrice, Late, zlib_inflater]))
 
     def run(module: ModuleType) -> object:
         options = {"policy": policy, "limits": limits, "text": text}
