@@ -185,8 +185,10 @@ class Post(Workshop):
                     path.write_bytes(content)
         if done.returncode == 0:
             return ""
+        if done.returncode < 0:  # without it the process grew until it was killed
+            return f"ended by signal {-done.returncode}"
         if done.returncode != 1:  # pytest's own: 1 is "tests failed"
-            sys.exit(f"{guard.name}: {done.stdout}{done.stderr}")
+            sys.exit(f"{guard.name}: exit {done.returncode}: {done.stdout}{done.stderr}")
         said = re.search(r"^FAILED \S*?::(.{1,60})", done.stdout, re.M)
         return said[1] if said else "red"
 
