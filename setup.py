@@ -39,7 +39,7 @@ def extension(name: str, sources: list[str], optional: bool = False) -> Extensio
 def codec() -> list[Extension]:
     from Cython.Build import cythonize
 
-    rooms = [extension("_wake_c", ["wsfast/_wake_c.pyx"])]
+    rooms = [extension(room, [f"wsfast/{room}.pyx"]) for room in ("_wake_c", "_deflate_c")]
     for room in ("_kernels_c", "_encoder_c", "_scan_c", "_codec_c"):
         rooms.append(extension(room, [f"wsfast/{room}.pyx", *CORE]))
     return cythonize(rooms)

@@ -14,6 +14,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 cimport cython
 
+from wsfast._deflate_c cimport Inflater
 from wsfast._kernels_c cimport (
     WSF_CLAIM, WSF_RELEASE, Bytes, acquire, bound, mask_bytes, native_policy, release,
 )
@@ -35,6 +36,7 @@ cdef extern from "Python.h":
     /* PyUnicode_DATA() of what PyUnicode_New(n, 127) made, without asking what it is. */
     #define ASCII_DATA(text) ((void *)((PyASCIIObject *)(text) + 1))
     """
+    const Py_ssize_t PY_SSIZE_T_MAX
     void *ASCII_DATA(object text) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 maxchar) except NULL
@@ -431,7 +433,7 @@ cdef class MessageDecoder(_Decoder):
             return self.take_compressed(span, final, items)
         if final and span.frame.opcode != WSF_CONT and span.at == 0:
             if span.message == WSF_TEXT and self.as_str:
-                return self.take_whole_text(span, items)
+                return self.take_whole_text(span, span.data, span.size, key_of(span), items)
             return self.take_whole(span, items)
         return self.take_piece(span, span.data, span.size, key_of(span), final, items)
 
@@ -449,37 +451,54 @@ cdef class MessageDecoder(_Decoder):
         items.append(payload)
         return 0
 
-    cdef inline int take_whole_text(self, wsf_span *span, list items) except -1:
-        cdef size_t n = span.size
+    cdef inline int take_whole_text(self, wsf_span *span, const uint8_t *p, size_t n, const uint8_t *key,
+                                    list items) except -1:
+        cdef uint64_t place
         text = PyUnicode_New(n, 127)
-        if n and not mask_bytes(<uint8_t *>ASCII_DATA(text), span.data, n, key_of(span), 0):
+        if n and not mask_bytes(<uint8_t *>ASCII_DATA(text), p, n, key, 0):
             # Not ASCII: what was to be the string is the scratch that is decoded instead.
             try:
                 text = PyUnicode_DecodeUTF8(<const char *>ASCII_DATA(text), n, NULL)
             except UnicodeDecodeError as exc:
-                return self.fail(wsf_e_invalid_utf8, place_of(span) + <uint64_t>exc.start, items)
+                place = span.frame.offset if span.inflate else place_of(span) + <uint64_t>exc.start
+                return self.fail(wsf_e_invalid_utf8, place, items)
         items.append(text)
         return 0
 
     cdef int take_compressed(self, wsf_span *span, bint final, list items) except -1:
-        piece = PyBytes_FromStringAndSize(NULL, span.size)
-        mask_bytes(<uint8_t *>PyBytes_AS_STRING(piece), span.data, span.size, key_of(span), span.at)
-        limit = None
-        if self.limits.max_message != WSF_UNLIMITED:
-            limit = self.limits.max_message - self.size  # never below 0: see the check below
+        cdef uint64_t limit = self.limits.max_message
+        if limit != WSF_UNLIMITED:
+            limit -= self.size  # never below 0: see the check below
         try:
-            piece = self.inflate.inflate(piece, final, limit)
+            piece = self.inflated(span, final, limit)
         except RemoteProtocolError as exc:
             return self.fail_by(exc.name, span.frame.offset, items)
+        cdef size_t n = PyBytes_GET_SIZE(piece)
+        if n > limit:  # not every back end is exact
+            return self.fail(wsf_e_message_too_big, span.frame.offset, items)
+        cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(piece)
+        if final and self.held == NULL:
+            if span.message == WSF_BINARY:
+                items.append(piece)
+                return 0
+            if self.as_str:
+                return self.take_whole_text(span, p, n, NULL, items)
+        return self.take_piece(span, p, n, NULL, final, items)
+
+    cdef bytes inflated(self, wsf_span *span, bint final, uint64_t limit):
+        cdef Py_ssize_t n = span.size
+        cdef Inflater ours
+        if type(self.inflate) is Inflater:
+            ours = <Inflater>self.inflate
+            piece = ours.place(n, final)
+            mask_bytes(<uint8_t *>PyBytes_AS_STRING(piece), span.data, n, key_of(span), span.at)
+            return ours.run(piece, n, final, <Py_ssize_t>min(limit, <uint64_t>PY_SSIZE_T_MAX - 1) + 1)
+        piece = PyBytes_FromStringAndSize(NULL, n)
+        mask_bytes(<uint8_t *>PyBytes_AS_STRING(piece), span.data, n, key_of(span), span.at)
+        piece = self.inflate.inflate(piece, final, None if limit == WSF_UNLIMITED else limit)
         if not PyBytes_CheckExact(piece):
             raise TypeError(f"inflate() must return bytes, not {type(piece).__name__}")
-        if limit is not None and PyBytes_GET_SIZE(piece) > limit:  # not every back end is exact
-            return self.fail(wsf_e_message_too_big, span.frame.offset, items)
-        if final and self.held == NULL and span.message == WSF_BINARY:
-            items.append(piece)
-            return 0
-        return self.take_piece(span, <const uint8_t *>PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece),
-                               NULL, final, items)
+        return piece
 
     cdef int take_piece(self, wsf_span *span, const uint8_t *p, size_t n, const uint8_t *key,
                         bint final, list items) except -1:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import sys
 
-from ._zlib import Deflater, Inflater, load, set_zlib_backend
+from ._contexts import Deflater, Inflater
+from ._zlib import load, set_zlib_backend
 from .frames import Role
 
 TYPE_CHECKING = False

@@ -1,0 +1,35 @@
+"""What the codec uses of the contexts."""
+
+
+cdef class Inflater:
+    cdef public object _zlib
+    cdef readonly object _context
+    cdef object max_ratio
+    cdef char *ring
+    cdef Py_ssize_t read, wrote
+    cdef int bits, finals, capacity, filled, at
+    cdef bint takeover
+
+    cdef bytes place(self, Py_ssize_t n, bint fin)
+    cdef bytes run(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most)
+    cdef bytes inflated(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most)
+    cdef object open(self)
+    cdef bytes go_on(self, object context, bytes out, bytes data, Py_ssize_t end, Py_ssize_t most)
+    cdef int remember(self, bytes out) except -1
+    cdef int grow(self, int size) except -1
+    cdef int forget(self) except -1
+
+
+cdef class Deflater:
+    cdef public object _context
+    cdef readonly object _compressors
+    cdef public Py_ssize_t threshold
+    cdef bint takeover
+
+    cdef bytes squeeze(self, object data, bint fin)
+    cdef bytes squeezed(self, object data, bint fin)
+
+
+cdef inline Py_ssize_t sent(Py_ssize_t n, bint fin) noexcept:
+    """How much of the ``n`` bytes that ``squeeze`` made goes on the wire: not the tail."""
+    return n - 4 if fin else n
