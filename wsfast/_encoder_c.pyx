@@ -6,11 +6,13 @@
 ``_encoder_py`` is the same thing in Python; read that for what happens, this for how it is stored.
 """
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.number cimport PyNumber_Index
 from libc.string cimport memcpy, memset
 cimport cython
 
+from wsfast._deflate_c cimport Deflater, sent
 from wsfast._kernels_c cimport Bytes, acquire, local, mask_bytes, read_key, release
 from wsfast._wsf cimport *
 
@@ -119,11 +121,11 @@ cdef class FrameEncoder:
                 payload.viewed = False
                 if fin and not check and self.deflate is None:
                     return self.whole(opcode, &payload)
-                return self.send(opcode, check, &payload, fin, compress)
+                return self.send(opcode, check, data, &payload, fin, compress)
             data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
         acquire(data, &payload)
         try:
-            return self.send(opcode, check, &payload, fin, compress)
+            return self.send(opcode, check, data, &payload, fin, compress)
         finally:
             release(&payload)
 
@@ -133,7 +135,7 @@ cdef class FrameEncoder:
         self.take_key(key)
         return self.frame(opcode, payload.p, payload.n, True, 0, key)
 
-    cdef object send(self, uint8_t opcode, bint check, Bytes *payload, bint fin, object compress):
+    cdef object send(self, uint8_t opcode, bint check, object data, Bytes *payload, bint fin, object compress):
         cdef uint8_t key[4]
         cdef wsf_utf8 utf8
         self.take_key(key)
@@ -144,8 +146,7 @@ cdef class FrameEncoder:
             check_utf8(&utf8, payload, fin)
         cdef bint squeeze = self.compressed if opcode == WSF_CONT else self.wants_deflate(payload.n, compress)
         if squeeze:
-            squeezed = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
-            frame = self.squeezed_frame(opcode, squeezed, fin, key)
+            frame = self.squeezed(opcode, data, payload, fin, key)
         else:
             frame = self.frame(opcode, payload.p, payload.n, fin, 0, key)
         if fin:
@@ -160,15 +161,25 @@ cdef class FrameEncoder:
     cdef bint wants_deflate(self, Py_ssize_t n, object compress) except -1:
         if self.deflate is None or (compress is not None and not compress):
             return False
-        return bool(compress) or n >= self.deflate.threshold
+        if compress:
+            return True
+        if type(self.deflate) is Deflater:
+            return n >= (<Deflater>self.deflate).threshold
+        return n >= self.deflate.threshold
 
-    cdef object squeezed_frame(self, uint8_t opcode, object data, bint fin, const uint8_t *key):
-        cdef Bytes payload
-        acquire(data, &payload)
+    cdef object squeezed(self, uint8_t opcode, object data, Bytes *payload, bint fin, const uint8_t *key):
+        cdef Bytes made
+        cdef uint8_t rsv = 0 if opcode == WSF_CONT else WSF_RSV1
+        if type(self.deflate) is Deflater:
+            squeezed = (<Deflater>self.deflate).squeeze(lent(data, payload), fin)
+            return self.frame(opcode, <const uint8_t *>PyBytes_AS_STRING(squeezed),
+                              sent(PyBytes_GET_SIZE(squeezed), fin), fin, rsv, key)
+        made_of = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
+        acquire(made_of, &made)
         try:
-            return self.frame(opcode, payload.p, payload.n, fin, 0 if opcode == WSF_CONT else WSF_RSV1, key)
+            return self.frame(opcode, made.p, made.n, fin, rsv, key)
         finally:
-            release(&payload)
+            release(&made)
 
     def ping(self, data=b""):
         """A Ping frame; at most 125 bytes."""
@@ -248,6 +259,30 @@ cdef class FrameEncoder:
         elif n:
             memcpy(dst + size, p, n)
         return out
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(4)
+cdef class _Lent:
+    """The bytes of an ASCII ``str``, for a call that takes a buffer."""
+
+    cdef object text
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, PyUnicode_DATA(self.text), PyUnicode_GET_LENGTH(self.text), 1, flags)
+
+
+cdef object lent(object data, Bytes *payload):
+    """The payload as something that cannot change while it is deflated."""
+    cdef _Lent whole
+    if PyBytes_CheckExact(data):
+        return data
+    if not isinstance(data, str):
+        return PyBytes_FromStringAndSize(<const char *>payload.p, payload.n)
+    whole = _Lent.__new__(_Lent)
+    whole.text = data
+    return whole
 
 
 cdef int check_utf8(wsf_utf8 *utf8, Bytes *payload, bint fin) except -1:
