@@ -8,6 +8,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.object cimport PyObject
 from libc.string cimport memcpy
 cimport cython
 
@@ -20,6 +21,7 @@ cdef extern from "Python.h":
     enum { SYNC_FLUSH = 2, FULL_FLUSH = 3 };
     """
     const Py_ssize_t PY_SSIZE_T_MAX
+    object PyObject_Vectorcall(object call, PyObject **args, size_t n, PyObject *names)
     const char *TAIL
     int TAIL_SIZE, MAX_FINAL_BLOCKS, STEP, ROOM, SYNC_FLUSH, FULL_FLUSH
 
@@ -81,12 +83,18 @@ cdef class Inflater:
             return self.inflated(data, n, fin, most)
 
     cdef bytes inflated(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most):
+        cdef Py_ssize_t read = self.read + n, wrote
+        cdef bytes out
+        cdef PyObject *args[3]
         context = self._context
         if context is None:
             context = self.open()
         room = ROOM_OBJECT if most >= ROOM else most
+        args[0] = <PyObject *>context
+        args[1] = <PyObject *>data
+        args[2] = <PyObject *>room
         try:
-            out = <bytes?>context.decompress(data, room)
+            out = <bytes?>PyObject_Vectorcall(self.decompress, args, 3, NULL)
             if context.eof or PyBytes_GET_SIZE(out) == min(most, ROOM):
                 out = self.go_on(context, out, data, n, most)
             elif self.takeover or not fin:
@@ -95,7 +103,7 @@ cdef class Inflater:
             raise RemoteProtocolError("deflate_error") from None
         if PyBytes_GET_SIZE(out) >= most:
             raise RemoteProtocolError("message_too_big")
-        read, wrote = self.read + n, self.wrote + PyBytes_GET_SIZE(out)
+        wrote = self.wrote + PyBytes_GET_SIZE(out)
         if not fin:
             self.read, self.wrote = read, wrote
             return out
@@ -111,10 +119,12 @@ cdef class Inflater:
         """A context whose window is the history."""
         history = self._history
         if history:
-            self._context = self._zlib.decompressobj(-self.bits, history)
+            context = self._zlib.decompressobj(-self.bits, history)
         else:
-            self._context = self._zlib.decompressobj(-self.bits)
-        return self._context
+            context = self._zlib.decompressobj(-self.bits)
+        self.decompress = type(context).decompress
+        self._context = context
+        return context
 
     cdef bytes go_on(self, object context, bytes out, bytes data, Py_ssize_t end, Py_ssize_t most):
         """Inflate what is left: behind ``ROOM`` bytes, or behind a final block.
@@ -224,16 +234,20 @@ cdef class Deflater:
     cdef bytes squeezed(self, object data, bint fin):
         cdef bytes out, end
         cdef bint last = fin and not self.takeover
+        cdef PyObject *args[2]
         context = self._context
         if context is None:
-            context = self._context = self._compressors.take()
-        try:
-            out = context.compress(data)
-            end = context.flush(FULL if last else SYNC)
-        except:
-            self._context = None
-            raise
+            context = self._compressors.take()
+            self.compress = type(context).compress
+            self.flush = type(context).flush
+        self._context = None
+        args[0] = <PyObject *>context
+        args[1] = <PyObject *>data
+        out = <bytes?>PyObject_Vectorcall(self.compress, args, 2, NULL)
+        args[1] = <PyObject *>(FULL if last else SYNC)
+        end = <bytes?>PyObject_Vectorcall(self.flush, args, 2, NULL)
         if last:
-            self._context = None
             self._compressors.give(context)
-        return out + end if out else end
+        else:
+            self._context = context
+        return out + end if PyBytes_GET_SIZE(out) else end
