@@ -8,7 +8,6 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from cpython.object cimport PyObject
 from libc.string cimport memcpy
 cimport cython
 
@@ -21,7 +20,6 @@ cdef extern from "Python.h":
     enum { SYNC_FLUSH = 2, FULL_FLUSH = 3 };
     """
     const Py_ssize_t PY_SSIZE_T_MAX
-    object PyObject_Vectorcall(object call, PyObject **args, size_t n, PyObject *names)
     const char *TAIL
     int TAIL_SIZE, MAX_FINAL_BLOCKS, STEP, ROOM, SYNC_FLUSH, FULL_FLUSH
 
@@ -85,16 +83,12 @@ cdef class Inflater:
     cdef bytes inflated(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most):
         cdef Py_ssize_t read = self.read + n, wrote
         cdef bytes out
-        cdef PyObject *args[3]
         context = self._context
         if context is None:
             context = self.open()
         room = ROOM_OBJECT if most >= ROOM else most
-        args[0] = <PyObject *>context
-        args[1] = <PyObject *>data
-        args[2] = <PyObject *>room
         try:
-            out = <bytes?>PyObject_Vectorcall(self.decompress, args, 3, NULL)
+            out = context.decompress(data, room)
             if context.eof or PyBytes_GET_SIZE(out) == min(most, ROOM):
                 out = self.go_on(context, out, data, n, most)
             elif self.takeover or not fin:
@@ -122,7 +116,6 @@ cdef class Inflater:
             context = self._zlib.decompressobj(-self.bits, history)
         else:
             context = self._zlib.decompressobj(-self.bits)
-        self.decompress = type(context).decompress
         self._context = context
         return context
 
@@ -234,18 +227,12 @@ cdef class Deflater:
     cdef bytes squeezed(self, object data, bint fin):
         cdef bytes out, end
         cdef bint last = fin and not self.takeover
-        cdef PyObject *args[2]
         context = self._context
         if context is None:
             context = self._compressors.take()
-            self.compress = type(context).compress
-            self.flush = type(context).flush
         self._context = None
-        args[0] = <PyObject *>context
-        args[1] = <PyObject *>data
-        out = <bytes?>PyObject_Vectorcall(self.compress, args, 2, NULL)
-        args[1] = <PyObject *>(FULL if last else SYNC)
-        end = <bytes?>PyObject_Vectorcall(self.flush, args, 2, NULL)
+        out = context.compress(data)
+        end = context.flush(FULL if last else SYNC)
         if last:
             self._compressors.give(context)
         else:
