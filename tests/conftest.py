@@ -53,6 +53,7 @@ def _compiled() -> ModuleType | None:
 C = _compiled()
 C_BACKENDS = [f"c-{isa}" for isa in reversed(C._kernels_c._available())] if C else []
 BACKENDS = ["python", *C_BACKENDS]
+CONTEXTS = ["python", "c"] if C else ["python"]
 
 
 def _installed(name: str) -> bool:
@@ -99,6 +100,23 @@ def implementation(name: str) -> Iterator[ModuleType]:
 def backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """Each implementation in turn: a module with the names of layers 1 and 2."""
     with implementation(request.param) as module:
+        yield module
+
+
+@contextmanager
+def deflating_by(name: str) -> Iterator[ModuleType]:
+    """``deflate.py`` with the contexts of this implementation."""
+    module = importlib.import_module(f"wsfast._deflate_{'py' if name == 'python' else 'c'}")
+    with pytest.MonkeyPatch.context() as patch:
+        for part in ("Inflater", "Deflater"):
+            patch.setattr(f"wsfast.deflate.{part}", getattr(module, part))
+        yield module
+
+
+@pytest.fixture(scope="module", params=CONTEXTS)
+def contexts(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """Each implementation of ``Inflater`` and ``Deflater`` in turn."""
+    with deflating_by(request.param) as module:
         yield module
 
 
@@ -207,7 +225,7 @@ def frame(streams: ModuleType) -> Callable[..., bytes]:
 @pytest.fixture(scope="module")
 def connection_backend(backend: ModuleType) -> Iterator[None]:
     """Connection on each implementation in turn; the peer in a test on the default one."""
-    with pytest.MonkeyPatch.context() as patch:
+    with deflating_by(backend.backend()), pytest.MonkeyPatch.context() as patch:
         patch.setattr("wsfast.connection.MessageDecoder", backend.MessageDecoder)
         patch.setattr("wsfast.connection.FrameEncoder", backend.FrameEncoder)
         yield

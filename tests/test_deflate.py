@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import wsfast
-from wsfast import _zlib
+from wsfast import _zlib, deflate
 from wsfast.codec import FrameEncoder, MessageDecoder
-from wsfast.deflate import Deflater, Inflater, PerMessageDeflate
+from wsfast.deflate import PerMessageDeflate
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Limits, Role
 
@@ -21,26 +21,26 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def each_back_end(zlib_backend):
-    """Every test here on every back end: as the default, which the helpers below ask for."""
+def each_back_end(contexts, zlib_backend):
+    """Every test here in C and in Python, on every back end: what the helpers below ask for."""
 
 
 def inflater(bits=15, takeover=True, max_ratio=None):
-    return Inflater(bits, takeover=takeover, max_ratio=max_ratio)
+    return deflate.Inflater(bits, takeover=takeover, max_ratio=max_ratio)
 
 
 def deflater(bits=15, takeover=True, level=-1, mem_level=5):
-    return Deflater(bits, takeover=takeover, level=level, mem_level=mem_level, threshold=0)
+    return deflate.Deflater(bits, takeover=takeover, level=level, mem_level=mem_level, threshold=0)
 
 
 def stdlib(bits=15, level=-1):
     """What another implementation sends: the standard library's zlib, a new context each time."""
 
-    def deflate(data):
+    def squeeze(data):
         compressor = zlib.compressobj(level, zlib.DEFLATED, -bits, 5)
         return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
-    return deflate
+    return squeeze
 
 
 def inflate_name(data, limit=None, **options):
@@ -326,7 +326,7 @@ def test_garbage_never_raises_anything_else(data, fin):
 
 def outcome(deal, backend, pieces, bits, limit):
     """What a connection would see: all that comes out, then the error if there is one."""
-    context = Inflater(bits, takeover=True, backend=backend)
+    context = deflate.Inflater(bits, takeover=True, backend=backend)
     out = b""
     try:
         for i, piece in enumerate(pieces):
@@ -416,16 +416,16 @@ def test_a_message_that_failed_leaves_nothing_in_the_next(monkeypatch, takeover)
         def flush(self, mode):
             raise MemoryError
 
-    deflate, inflate = deflater(takeover=takeover), inflater(takeover=takeover)
-    assert inflate.inflate(deflate.deflate(b"before" * 9, True), True, None) == b"before" * 9
+    ours, theirs = deflater(takeover=takeover), inflater(takeover=takeover)
+    assert theirs.inflate(ours.deflate(b"before" * 9, True), True, None) == b"before" * 9
     take = _zlib.Compressors.take
     with monkeypatch.context() as patch:
         patch.setattr(_zlib.Compressors, "take", lambda self: Failing(take(self)))
-        deflate._context = None
+        ours._context = None
         with pytest.raises(MemoryError):
-            deflate.deflate(b"secret" * 9, True)
+            ours.deflate(b"secret" * 9, True)
     for text in (b"before" * 9, b"secret" * 9):
-        assert inflate.inflate(deflate.deflate(text, True), True, None) == text
+        assert theirs.inflate(ours.deflate(text, True), True, None) == text
 
 
 def test_threads_never_share_a_compressor():

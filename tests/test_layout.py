@@ -104,11 +104,13 @@ def is_comment(file: Path, line: str) -> bool:
 RANKS = [
     {"errors", "frames", "_keys", "close_codes", "_build_info", "_version", "_wake_py", "_wake_c"},
     {"_kernels_py", "_kernels_c", "_http", "_zlib"},
-    {"_reader_py", "_encoder_py", "_encoder_c", "_handshake_values", "_scan_py", "deflate"},
+    {"_reader_py", "_encoder_py", "_handshake_values", "_scan_py", "_deflate_py", "_deflate_c"},
+    {"_encoder_c"},
     {"_scan_c"},
     {"_codec_py", "_codec_c", "_handshake_client"},
     {"codec", "handshake", "_deadlines"},
-    {"connection", "_waiter"},
+    {"connection", "_waiter", "_contexts"},
+    {"deflate"},
     {"prepared"},
     {"broadcasting"},
     {"uvicorn", "integrations"},
@@ -166,7 +168,8 @@ def test_imports_run_one_way() -> None:
 def test_only_the_chooser_imports_an_implementation() -> None:
     implementations = {name for name in RANK if name.endswith(("_py", "_c"))}
     users = {file.stem for file in PYTHON if imports(file) & implementations}
-    assert users <= {"codec", "_codec_py", "_encoder_py", "_reader_py", "_scan_py", "_waiter"}
+    choosers = {"codec", "_contexts", "_waiter"}
+    assert users <= choosers | {"_codec_py", "_encoder_py", "_reader_py", "_scan_py"}
 
 
 # ---- budgets ------------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
+import sys
+import zlib
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle_codec import Late, Thrice
 
-from wsfast import deflate
+from wsfast import _deflate_py, deflate
 from wsfast.frames import Limits, Policy, Role
 
 NAMES = [
@@ -212,3 +215,113 @@ def test_receive_buffer(
         view = read.get_buffer(-1)
         view[: len(chunk)] = chunk
         assert outcome(read.buffer_updated, len(chunk)) == outcome(fed.feed, chunk)
+
+
+# ---- contexts of permessage-deflate -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def context_pairs(c_backends: list[str]) -> tuple[ModuleType, ModuleType]:
+    if not c_backends:
+        pytest.skip("only one implementation is present")
+    from wsfast import _deflate_c
+
+    return _deflate_c, _deflate_py
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "arguments"),
+    [
+        ("Inflater", "inflate", {}),
+        ("Deflater", "deflate", {"level": 6, "mem_level": 5, "threshold": 0}),
+    ],
+)
+def test_context_members(context_pairs: Any, name: str, member: str, arguments: Any) -> None:
+    ours, twin = [getattr(module, name) for module in context_pairs]
+    assert public(ours) == public(twin)
+    assert described(getattr(ours, member)) == described(getattr(twin, member))
+    for cls in (ours, twin):
+        with pytest.raises(TypeError, match="cannot be pickled: it holds half a stream"):
+            copy.copy(cls(15, takeover=True, **arguments))
+
+
+@st.composite
+def deflated(draw: Any) -> list[bytes]:
+    """Pieces of DEFLATE data, some with a final block, some damaged, some larger than a window."""
+    found = []
+    for message in draw(st.lists(st.binary(max_size=400), min_size=1, max_size=6)):
+        compressor = zlib.compressobj(draw(st.sampled_from([0, 6])), zlib.DEFLATED, -9, 5)
+        wire = compressor.compress(message * draw(st.sampled_from([1, 1, 3, 500])))
+        wire += compressor.flush(draw(st.sampled_from([zlib.Z_SYNC_FLUSH, zlib.Z_FINISH])))
+        wire = wire.removesuffix(b"\x00\x00\xff\xff")
+        cut = draw(st.integers(0, len(wire)))
+        found += draw(st.sampled_from([[wire], [wire[:cut], wire[cut:]], [wire[:cut]], [b""]]))
+    return found
+
+
+@given(
+    pieces=deflated(),
+    bits=st.integers(8, 15),
+    takeover=st.booleans(),
+    max_ratio=st.sampled_from([None, None, 1, 2.5, 300]),
+    fins=st.integers(0, 4095),
+    limit=st.sampled_from([None, None, 0, 1, 400, 5000, 1 << 17, sys.maxsize, 1 << 70]),
+)
+def test_inflaters(
+    context_pairs: Any, outcome: Any, zlib_backend: str, pieces: Any, bits: int, takeover: bool,
+    max_ratio: Any, fins: int, limit: Any,
+) -> None:  # fmt: skip
+    """The same bytes, errors and history after any pieces, also behind an error."""
+    both = [m.Inflater(bits, takeover=takeover, max_ratio=max_ratio) for m in context_pairs]
+    for i, piece in enumerate(pieces):
+        ours, twin = [outcome(one.inflate, piece, bool(fins >> i & 1), limit) for one in both]
+        assert ours == twin
+        ours, twin = [bytes(one._history or b"")[-(1 << bits) :] for one in both]
+        assert ours == twin
+
+
+@given(
+    messages=st.lists(st.binary(max_size=300) | st.just(b"x" * 70_000), max_size=6),
+    bits=st.integers(8, 15),
+    takeover=st.booleans(),
+    fins=st.integers(0, 63),
+)
+def test_deflaters(
+    context_pairs: Any, zlib_backend: str, messages: Any, bits: int, takeover: bool, fins: int
+) -> None:
+    ours, twin = [
+        module.Deflater(bits, takeover=takeover, level=6, mem_level=5, threshold=7)
+        for module in context_pairs
+    ]
+    assert ours.threshold == twin.threshold == 7
+    for i, message in enumerate(messages):
+        fin = bool(fins >> i & 1)
+        assert ours.deflate(message, fin) == twin.deflate(message, fin)
+
+
+@given(
+    role=st.sampled_from(list(Role)),
+    text=st.text(max_size=300) | st.text("ab", max_size=300),
+    takeover=st.booleans(),
+    fin=st.booleans(),
+)
+def test_encoders_with_either_context(
+    agree: Any, context_pairs: Any, role: Role, text: str, takeover: bool, fin: bool
+) -> None:
+    """What is handed over without a copy, and what is not: the same frames."""
+    data = text.encode()
+    shapes = [text, data, bytearray(data), memoryview(data), type("Str", (str,), {})(text)]
+
+    def run(module: ModuleType) -> object:
+        found = []
+        for contexts, shape in itertools.product(context_pairs, shapes):
+            squeeze = contexts.Deflater(12, takeover=takeover, level=6, mem_level=5, threshold=9)
+            encoder = module.FrameEncoder(role, keys=lambda: b"\1\2\3\4", deflate=squeeze)
+            found.append([encoder.text(shape, fin=fin), encoder.ping(b"p")])
+            if not fin:
+                found[-1].append(encoder.continuation(shape))
+            found[-1].append(encoder.text(shape, compress=True))
+        assert all(frames == found[0] for frames in found)
+        return found
+
+    agree(run)

@@ -1,4 +1,4 @@
-"""``Inflater`` and ``Deflater``, in C where the codec is. Apart from ``codec``, since they need zlib."""
+"""``Inflater`` and ``Deflater``, in C where the codec is. Apart from it, since they need zlib."""
 
 from .codec import backend
 

@@ -7,7 +7,7 @@ cdef class Inflater:
     cdef object max_ratio
     cdef char *ring
     cdef Py_ssize_t read, wrote
-    cdef int bits, finals, capacity, filled, at
+    cdef int bits, window, finals, capacity, filled, at
     cdef bint takeover
 
     cdef bytes place(self, Py_ssize_t n, bint fin)
@@ -18,6 +18,7 @@ cdef class Inflater:
     cdef int remember(self, bytes out) except -1
     cdef int grow(self, int size) except -1
     cdef int forget(self) except -1
+    cdef bytes history(self)
 
 
 cdef class Deflater:
@@ -31,5 +32,5 @@ cdef class Deflater:
 
 
 cdef inline Py_ssize_t sent(Py_ssize_t n, bint fin) noexcept:
-    """How much of the ``n`` bytes that ``squeeze`` made goes on the wire: not the tail."""
+    """How much of ``n`` bytes from ``squeeze`` goes on the wire: not the four of the tail."""
     return n - 4 if fin else n

@@ -37,14 +37,17 @@ cdef class Inflater:
     def __init__(self, bits, *, takeover, max_ratio=None, backend=None):
         from wsfast._zlib import load
 
-        self._zlib = load(backend).inflates
-        self.bits = bits
-        self.takeover = takeover
-        self.max_ratio = max_ratio
-        self._context = None
-        self.finals = 0
-        self.read = self.wrote = 0
-        self.forget()
+        module, window = load(backend).inflates, 1 << bits
+        with cython.critical_section(self):
+            self._zlib = module
+            self.bits = bits
+            self.window = window
+            self.takeover = takeover
+            self.max_ratio = max_ratio
+            self._context = None
+            self.finals = 0
+            self.read = self.wrote = 0
+            self.forget()
 
     def __dealloc__(self):
         PyMem_Free(self.ring)
@@ -88,7 +91,7 @@ cdef class Inflater:
             context = self.open()
         room = ROOM_OBJECT if most >= ROOM else most
         try:
-            out = context.decompress(data, room)
+            out = <bytes?>context.decompress(data, room)
             if context.eof or PyBytes_GET_SIZE(out) == min(most, ROOM):
                 out = self.go_on(context, out, data, n, most)
             elif self.takeover or not fin:
@@ -111,7 +114,7 @@ cdef class Inflater:
 
     cdef object open(self):
         """A context whose window is the history."""
-        history = self._history
+        history = self.history()
         if history:
             context = self._zlib.decompressobj(-self.bits, history)
         else:
@@ -144,7 +147,8 @@ cdef class Inflater:
                 break
             step = min(size - pos, STEP if self.finals else ROOM)
             most = min(room, ROOM)
-            out = context.decompress(PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + pos, step), most)
+            piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + pos, step)
+            out = <bytes?>context.decompress(piece, most)
             full = PyBytes_GET_SIZE(out) == most
             self.remember(out)
             parts.append(out)
@@ -154,18 +158,17 @@ cdef class Inflater:
 
     cdef int remember(self, bytes out) except -1:
         cdef Py_ssize_t n = PyBytes_GET_SIZE(out)
-        cdef const char *p = PyBytes_AS_STRING(out)
-        cdef int window = 1 << self.bits, size, first
-        if n > window:
-            p += n - window
-        size = <int>min(n, window)
-        if self.filled + size > self.capacity and self.capacity < window:
-            self.grow(min(window, max(self.filled + size, 2 * self.capacity)))
+        cdef int size = <int>min(n, <Py_ssize_t>self.window), first
+        if size == 0:
+            return 0
+        if self.filled + size > self.capacity and self.capacity < self.window:
+            self.grow(min(self.window, max(self.filled + size, 2 * self.capacity)))
+        cdef const char *p = PyBytes_AS_STRING(out) + n - size
         first = min(size, self.capacity - self.at)
         memcpy(self.ring + self.at, p, first)
         memcpy(self.ring, p + first, size - first)
-        self.at = (self.at + size) % self.capacity if size else self.at
-        self.filled = min(self.capacity, self.filled + size)
+        self.at = (self.at + size) % self.capacity
+        self.filled = min(self.filled + size, self.capacity)
         return 0
 
     cdef int grow(self, int size) except -1:
@@ -184,12 +187,15 @@ cdef class Inflater:
         self.capacity = self.filled = self.at = 0
         return 0
 
+    cdef bytes history(self):
+        cdef int begin = self.at if self.filled == self.capacity else 0
+        return (PyBytes_FromStringAndSize(self.ring + begin, self.filled - begin)
+                + PyBytes_FromStringAndSize(self.ring, begin))
+
     @property
     def _history(self):
-        if self.filled < self.capacity:
-            return PyBytes_FromStringAndSize(self.ring, self.filled)
-        return (PyBytes_FromStringAndSize(self.ring + self.at, self.filled - self.at)
-                + PyBytes_FromStringAndSize(self.ring, self.at))
+        with cython.critical_section(self):
+            return self.history()
 
 
 cdef Py_ssize_t rest(object context) except -1:
@@ -231,8 +237,8 @@ cdef class Deflater:
         if context is None:
             context = self._compressors.take()
         self._context = None
-        out = context.compress(data)
-        end = context.flush(FULL if last else SYNC)
+        out = <bytes?>context.compress(data)
+        end = <bytes?>context.flush(FULL if last else SYNC)
         if last:
             self._compressors.give(context)
         else:

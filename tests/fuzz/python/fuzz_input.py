@@ -129,6 +129,13 @@ def implementations() -> Iterator[tuple[str, ModuleType]]:
         yield name, implementation(name)
 
 
+def contexts() -> Iterator[ModuleType]:
+    """Each implementation of ``Inflater`` and ``Deflater``."""
+    yield importlib.import_module("wsfast._deflate_py")
+    if _compiled():
+        yield importlib.import_module("wsfast._deflate_c")
+
+
 def agree(run: Callable[[ModuleType], T]) -> T:
     """``run(module)`` for every implementation; all must return the same."""
     found = {name: run(module) for name, module in implementations()}

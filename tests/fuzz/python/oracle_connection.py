@@ -13,6 +13,7 @@ from fuzz_input import (
     agree,
     backends,
     chunks,
+    contexts,
     implementation,
     limits_from,
     outcome,
@@ -266,14 +267,18 @@ def _answers(role: Role, wire: bytes) -> None:
 
 def inflate(data: bytes) -> None:
     """Inflater: any bytes; in pieces as whole, as zlib itself has it, and never past a limit."""
-    given = Input(data)
+    for module in contexts():
+        _inflates(module, Input(data))
+
+
+def _inflates(module: ModuleType, given: Input) -> None:
     bits, takeover, way = given.pick((15, 9, 12)), given.pick((True, False)), given.byte()
     limit = given.pick((None, 0, 1, 10, 300, 5000))
     sizes = [given.byte() for _ in range(given.byte() % 4)]
     wire = [given.take(size) for size in sizes] + [given.rest()]
-    whole = deflate.Inflater(bits, takeover=takeover)
-    cut = deflate.Inflater(bits, takeover=takeover)
-    bound = deflate.Inflater(bits, takeover=takeover)
+    whole = module.Inflater(bits, takeover=takeover)
+    cut = module.Inflater(bits, takeover=takeover)
+    bound = module.Inflater(bits, takeover=takeover)
     plain = _Plain(bits, takeover)
     for message in wire:
         pieces = chunks(message, way) or [b""]
@@ -356,16 +361,20 @@ class _Plain:
 
 def roundtrip(data: bytes) -> None:
     """Deflater and Inflater: any messages in any pieces, in less than stored blocks would take."""
-    given = Input(data)
+    for module in contexts():
+        _returns(module, Input(data))
+
+
+def _returns(module: ModuleType, given: Input) -> None:
     bits, takeover = given.pick((15, 9, 10, 12)), given.pick((True, False))
-    squeeze = deflate.Deflater(
+    squeeze = module.Deflater(
         bits,
         takeover=takeover,
         level=given.pick((-1, 0, 1, 6, 9)),
         mem_level=given.pick((5, 1, 8, 9)),
         threshold=0,
     )
-    inflater = deflate.Inflater(bits, takeover=takeover)
+    inflater = module.Inflater(bits, takeover=takeover)
     while given:
         pieces = [
             given.take(given.byte() % 64) * given.pick((1, 1, 5, 200))
