@@ -4,7 +4,7 @@
 cdef class Inflater:
     cdef public object _zlib
     cdef readonly object _context
-    cdef object max_ratio
+    cdef object decompress, max_ratio
     cdef char *ring
     cdef Py_ssize_t read, wrote
     cdef int bits, window, finals, capacity, filled, at
@@ -23,6 +23,7 @@ cdef class Inflater:
 
 cdef class Deflater:
     cdef public object _context
+    cdef object compress, flush
     cdef readonly object _compressors
     cdef public Py_ssize_t threshold
     cdef bint takeover

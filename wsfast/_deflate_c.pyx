@@ -8,6 +8,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.object cimport PyObject
 from libc.string cimport memcpy
 cimport cython
 
@@ -20,6 +21,7 @@ cdef extern from "Python.h":
     enum { SYNC_FLUSH = 2, FULL_FLUSH = 3 };
     """
     const Py_ssize_t PY_SSIZE_T_MAX
+    object PyObject_Vectorcall(object call, PyObject **arguments, size_t n, PyObject *names)
     const char *TAIL
     int TAIL_SIZE, MAX_FINAL_BLOCKS, STEP, ROOM, SYNC_FLUSH, FULL_FLUSH
 
@@ -91,7 +93,7 @@ cdef class Inflater:
             context = self.open()
         room = ROOM_OBJECT if most >= ROOM else most
         try:
-            out = <bytes?>context.decompress(data, room)
+            out = called(self.decompress, 3, context, data, room)
             if context.eof or PyBytes_GET_SIZE(out) == min(most, ROOM):
                 out = self.go_on(context, out, data, n, most)
             elif self.takeover or not fin:
@@ -119,6 +121,7 @@ cdef class Inflater:
             context = self._zlib.decompressobj(-self.bits, history)
         else:
             context = self._zlib.decompressobj(-self.bits)
+        self.decompress = type(context).decompress
         self._context = context
         return context
 
@@ -148,7 +151,7 @@ cdef class Inflater:
             step = min(size - pos, STEP if self.finals else ROOM)
             most = min(room, ROOM)
             piece = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + pos, step)
-            out = <bytes?>context.decompress(piece, most)
+            out = called(self.decompress, 3, context, piece, most)
             full = PyBytes_GET_SIZE(out) == most
             self.remember(out)
             parts.append(out)
@@ -167,7 +170,9 @@ cdef class Inflater:
         first = min(size, self.capacity - self.at)
         memcpy(self.ring + self.at, p, first)
         memcpy(self.ring, p + first, size - first)
-        self.at = (self.at + size) % self.capacity
+        self.at += size
+        if self.at >= self.capacity:
+            self.at -= self.capacity
         self.filled = min(self.filled + size, self.capacity)
         return 0
 
@@ -196,6 +201,15 @@ cdef class Inflater:
     def _history(self):
         with cython.critical_section(self):
             return self.history()
+
+
+cdef inline bytes called(object method, size_t n, object context, object first, object second):
+    """A method of a context's type, with ``n`` arguments, the context included."""
+    cdef PyObject *arguments[3]
+    arguments[0] = <PyObject *>context
+    arguments[1] = <PyObject *>first
+    arguments[2] = <PyObject *>second
+    return <bytes?>PyObject_Vectorcall(method, arguments, n, NULL)
 
 
 cdef Py_ssize_t rest(object context) except -1:
@@ -236,9 +250,11 @@ cdef class Deflater:
         context = self._context
         if context is None:
             context = self._compressors.take()
+            self.compress = type(context).compress
+            self.flush = type(context).flush
         self._context = None
-        out = <bytes?>context.compress(data)
-        end = <bytes?>context.flush(FULL if last else SYNC)
+        out = called(self.compress, 2, context, data, None)
+        end = called(self.flush, 2, context, FULL if last else SYNC, None)
         if last:
             self._compressors.give(context)
         else:

@@ -119,8 +119,8 @@ cdef class FrameEncoder:
                 payload.p = <const uint8_t *>PyUnicode_DATA(data)
                 payload.n = PyUnicode_GET_LENGTH(data)
                 payload.viewed = False
-                if fin and not check and self.deflate is None:
-                    return self.whole(opcode, &payload)
+                if fin and not check:
+                    return self.whole(opcode, data, &payload, compress)
                 return self.send(opcode, check, data, &payload, fin, compress)
             data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
         acquire(data, &payload)
@@ -129,10 +129,12 @@ cdef class FrameEncoder:
         finally:
             release(&payload)
 
-    cdef inline object whole(self, uint8_t opcode, Bytes *payload):
+    cdef inline object whole(self, uint8_t opcode, object data, Bytes *payload, object compress):
         """A message in one frame that needs no check: the common case, and nothing to remember."""
         cdef uint8_t key[4]
         self.take_key(key)
+        if self.deflate is not None and self.wants_deflate(payload.n, compress):
+            return self.squeezed(opcode, data, payload, True, key)
         return self.frame(opcode, payload.p, payload.n, True, 0, key)
 
     cdef object send(self, uint8_t opcode, bint check, object data, Bytes *payload, bint fin, object compress):
