@@ -99,10 +99,10 @@ PROXIES = {
             "/etc/haproxy/site.pem": "<folder>/site.pem",
             "127.0.0.1:8000": "127.0.0.1:<upstream>",
         },
-        hasty={
-            "timeout http-request 10s": f"timeout http-request {HASTY}s",
-            "timeout client 10s": f"timeout client {HASTY}s",
-            "timeout server 60s": f"timeout server {HASTY}s",
+        hasty={  # only the last must count once a connection is upgraded
+            "timeout http-request 10s": f"timeout http-request {HASTY - 1}s",
+            "timeout client 10s": f"timeout client {HASTY - 1}s",
+            "timeout server 60s": f"timeout server {HASTY - 1}s",
             "timeout tunnel 60s": f"timeout tunnel {HASTY}s",
         },
         reload=signal.SIGUSR2,
