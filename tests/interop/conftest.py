@@ -36,9 +36,9 @@ expected = {
 def pytest_configure(config: pytest.Config) -> None:
     for name in MARKED:
         config.addinivalue_line("markers", f"{name}: needs {name}, see tests/interop")
-    for names, known in zip(expected.values(), (CLIENTS, PROXIES)):
+    for (variable, names), known in zip(expected.items(), (CLIENTS, PROXIES)):
         if unknown := names - known.keys():
-            raise pytest.UsageError(f"nothing to expect is named {', '.join(sorted(unknown))}")
+            raise pytest.UsageError(f"{variable}: nothing is named {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True)

@@ -223,8 +223,14 @@ class Waited(NamedTuple):
     uvicorn: float | None  # the same, of uvicorn itself
 
 
+@pytest.fixture
+def waited(proxy: str, request: pytest.FixtureRequest) -> Waited:
+    found: dict[str, Waited] = request.getfixturevalue("all_waited")  # once it is known to be here
+    return found[proxy]
+
+
 @pytest.fixture(scope="session")
-def waited(start_site: Callable[..., Site]) -> dict[str, Waited]:
+def all_waited(start_site: Callable[..., Site]) -> dict[str, Waited]:
     """All that takes its time, of all proxies at once."""
     sites = {}
     for proxy in present():
@@ -296,26 +302,27 @@ async def cut(
     return lasted
 
 
-def test_pings_keep_an_idle_connection(proxy: str, waited: dict[str, Waited]) -> None:
-    assert waited[proxy].kept == dict.fromkeys(SERVERS, "still here")
+def test_pings_keep_an_idle_connection(waited: Waited) -> None:
+    assert waited.kept == dict.fromkeys(SERVERS, "still here")
 
 
-def test_an_idle_connection_without_pings_is_cut(proxy: str, waited: dict[str, Waited]) -> None:
-    end = waited[proxy].silent
+def test_an_idle_connection_without_pings_is_cut(proxy: str, waited: Waited) -> None:
     if PROXIES[proxy].cuts_idle:
-        assert end is not None and end[0] == 1006 and end[1] > 0.9 * HASTY
+        assert waited.silent is not None
+        code, lasted = waited.silent
+        assert code == 1006 and lasted > 0.9 * HASTY
     else:
-        assert end is None
+        assert waited.silent is None
 
 
-def test_half_open_handshakes_are_cut(proxy: str, waited: dict[str, Waited]) -> None:
-    for lasted in (*waited[proxy].half.values(), waited[proxy].dripping):
-        assert lasted is not None and lasted > HASTY / 2, waited[proxy]
+def test_half_open_handshakes_are_cut(waited: Waited) -> None:
+    for lasted in (*waited.half.values(), waited.dripping):
+        assert lasted is not None and lasted > HASTY / 2, waited
 
 
-def test_uvicorn_itself_cuts_no_half_open_handshake(proxy: str, waited: dict[str, Waited]) -> None:
+def test_uvicorn_itself_cuts_no_half_open_handshake(waited: Waited) -> None:
     """What the proxy's deadline is for. Where this fails, docs/security.md can promise more."""
-    assert waited[proxy].uvicorn is None
+    assert waited.uvicorn is None
 
 
 def test_a_client_that_answers_no_ping_is_found_out(
