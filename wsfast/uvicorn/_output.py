@@ -270,6 +270,24 @@ class Output(asyncio.Protocol):
         self._cancel_close_timer()
         if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
             self.transport.close()
+        self._abort_in_time()
+
+    def _half_close(self) -> bool:
+        """End our direction only, so that our Close frame gets there (RFC 6455 §7.1.1).
+
+        A socket that is closed with octets unread, or is sent more, resets its connection: proxies
+        then pass nothing on. What comes until the peer ends its own, or the deadline, is discarded.
+        """
+        transport = self.transport
+        if self.close_timeout is None or transport.is_closing() or not transport.can_write_eof():
+            return False
+        self._pongs.clear()
+        transport.write_eof()
+        self._abort_in_time()
+        return True
+
+    def _abort_in_time(self) -> None:
+        """Whatever the peer reads or sends."""
         deadline = self._deadline()
         if deadline is not None and self._abort_timer is None:
             self._unsent = self._waiting()

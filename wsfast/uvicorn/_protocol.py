@@ -51,10 +51,12 @@ class State(Enum):
     OPEN = "open"
     CLOSING = "our Close frame is sent, the peer's is awaited"
     ENDED = "ended by the peer, a fault or the server"
+    LINGERING = "ended by a fault, and the peer may still be sending"
     LOST = "the transport is gone"
 
 
 _NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
+_OVER = (State.ENDED, State.LINGERING)
 
 
 @lru_cache(maxsize=64)
@@ -222,7 +224,7 @@ class WebSocketProtocol(Input):
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
         if self._outbox:
             self._flush()
-        if self._state is not State.CLOSING:
+        if self._state is not State.CLOSING and self._state is not State.LINGERING:
             self._hang_up()
 
     def _send_500(self) -> None:
@@ -247,15 +249,15 @@ class WebSocketProtocol(Input):
             self._answer(kind, message)
         elif state is State.DENYING:
             self._deny(message)
-        elif state is State.LOST or (state is State.ENDED and kind == "websocket.send"):
+        elif state is State.LOST or (state in _OVER and kind == "websocket.send"):
             raise ClientDisconnected()
-        elif state is State.OPEN or state is State.ENDED:
+        elif state is State.OPEN or state in _OVER:
             if kind != "websocket.close":
                 raise RuntimeError(
                     "Expected ASGI message 'websocket.send' or 'websocket.close', "
                     f"but got '{kind}'."
                 )
-            if not self.transport.is_closing():
+            if state is not State.LINGERING and not self.transport.is_closing():
                 self._close(message.get("code", 1000), message.get("reason") or "")
         else:
             raise RuntimeError(
@@ -360,18 +362,27 @@ class WebSocketProtocol(Input):
             self._hang_up()
         elif not self.transport.is_closing():
             if isinstance(last, Close):
-                code, reason = last.code, last.reason
+                self._put(
+                    {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
+                )
+                self._finish(last.code, last.reason)
             else:
-                code, reason = last.close_code, str(last)
-            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
-            self._finish(code, reason)
+                self._fault(last.close_code, str(last))
 
-    def _finish(self, code: int, reason: str = "") -> None:
+    def _fault(self, code: int, reason: str) -> None:
+        """End because of the peer, which may still be sending."""
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._finish(code, reason, linger=True)
+
+    def _finish(self, code: int, reason: str = "", linger: bool = False) -> None:
         """Close without waiting for the peer."""
         self._end_as(State.ENDED)
         self._outbox.append(self._encoder.close(code, reason))
         self._flush()
-        self._hang_up()
+        if linger and self._half_close():
+            self._state = State.LINGERING
+        else:
+            self._hang_up()
 
     def _end_as(self, state: State) -> None:
         self._state = state
@@ -381,8 +392,7 @@ class WebSocketProtocol(Input):
 
     def _message_expired(self) -> None:
         """The peer is too slow."""
-        self._put({"type": "websocket.disconnect", "code": 1008, "reason": "message timeout"})
-        self._finish(1008, "message timeout")
+        self._fault(1008, "message timeout")
 
     def _ping(self, payload: bytes) -> None:
         self._write(self._encoder.ping(payload))
