@@ -201,7 +201,7 @@ cdef class Scanner:
             return None
         acquire(buf, &data)
         try:
-            if self.find(&data, 0, bound(most), &frame) <= 0 or frame.size + frame.length != data.n:
+            if self.find(&data, 0, bound(most), &frame) <= 0 or frame.size + frame.length != <size_t>data.n:
                 return None
             return self.whole(data.p, &frame)
         finally:
