@@ -5,6 +5,7 @@ import pytest
 import wsfast
 from wsfast import Connection, FrameEncoder, MessageDecoder, PreparedMessage, Role
 from wsfast.deflate import PerMessageDeflate
+from wsfast.prepared import kind_of
 
 TEXT = '{"event": "tick", "values": [1, 2, 3, 4, 5, 6, 7, 8, 9]}' * 4
 
@@ -59,6 +60,18 @@ def test_one_frame_for_each_set_of_parameters():
     plain = Connection(Role.SERVER, extensions=[high])
     for _ in range(2):
         assert message.frame_for(plain) is message.frame_for(None)
+
+
+def test_connections_with_the_same_frame_are_of_one_kind():
+    alone = ("server_no_context_takeover", None)
+    assert kind_of(connection(alone)) is kind_of(connection(alone))
+    assert kind_of(connection(alone)) != kind_of(connection(alone, ("server_max_window_bits", "9")))
+    assert kind_of(connection()) is kind_of(Connection(Role.SERVER)) is None
+    message, ours = PreparedMessage(TEXT), connection(alone)
+    assert message.frame_of(kind_of(ours), ours) is message.frame_for(ours)
+    theirs = Connection(Role.CLIENT)
+    with pytest.raises(wsfast.LocalProtocolError):
+        message.frame_of(kind_of(theirs), theirs)
 
 
 def test_other_extensions_are_passed_by():

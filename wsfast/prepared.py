@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from .codec import FrameEncoder
 from .deflate import DeflateParameters
 from .errors import LocalProtocolError
@@ -14,6 +16,20 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 _SERVER = Role.SERVER  # looked up once: members of an enum are not cheap
+
+
+def kind_of(connection: Connection) -> str | None:
+    """The same object for all connections that get the same frame, for ``frame_of``.
+
+    It is to be kept beside the connection: with a system call between any two connections of a
+    broadcast, each object looked at on the way to a frame is fetched from memory.
+    """
+    if connection.role is not _SERVER:
+        return ""  # of which there is never a frame
+    for agreed in connection.extensions:
+        if isinstance(agreed, DeflateParameters):
+            return agreed.alone and intern(agreed.alone)
+    return None
 
 
 class PreparedMessage:
@@ -49,6 +65,11 @@ class PreparedMessage:
                 frame = self._frames.get(agreed.alone)
                 return self._compressed(agreed) if frame is None else frame
         return self._frames[None]
+
+    def frame_of(self, kind: str | None, connection: Connection) -> bytes:
+        """``frame_for(connection)``, of whose ``kind`` one may have been made already."""
+        frame = self._frames.get(kind)
+        return self.frame_for(connection) if frame is None else frame
 
     def _compressed(self, parameters: DeflateParameters) -> bytes:
         wanted = self._compress

@@ -13,6 +13,7 @@ import asyncio
 from wsfast.codec import FrameEncoder
 from wsfast.errors import LocalProtocolError
 from wsfast.frames import Role
+from wsfast.prepared import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Output(asyncio.Protocol):
         "_encoder",
         "_flush_due",
         "_held",
+        "_kind",
         "_limits",
         "_loop",
         "_open",
@@ -91,6 +93,7 @@ class Output(asyncio.Protocol):
         self._encoder = FrameEncoder(Role.SERVER, deflate=deflate)
         self._encode_text = self._encoder.text
         self._encode_binary = self._encoder.binary
+        self._kind = kind_of(self)  # type: ignore[arg-type]
         self._open = True
         self._streaming = self._drained is None
 
@@ -134,7 +137,7 @@ class Output(asyncio.Protocol):
             return self._encode_binary(data)
         prepared = message.get("wsfast.prepared")
         if prepared is not None:
-            return prepared.frame_for(self)  # type: ignore[no-any-return]
+            return prepared.frame_of(self._kind, self)  # type: ignore[no-any-return]
         compress = message.get("wsfast.compress")
         if data is not None:
             return self._encoder.binary(data, compress=compress)
@@ -154,7 +157,7 @@ class Output(asyncio.Protocol):
         """Send without waiting, however much the transport holds: the caller's to watch."""
         if not self._open:
             raise LocalProtocolError("closing")
-        frame = message.frame_for(self)  # type: ignore[arg-type]
+        frame = message.frame_of(self._kind, self)  # type: ignore[arg-type]
         if self._queue or self._held:
             self._collect(frame)
         else:
