@@ -37,6 +37,7 @@ SIZES = (110, 16 << 10)
 BARS = {("codec", 110): 20, ("codec", 16 << 10): 20, ("server", 110): 2.5, ("server", 16 << 10): 10}
 TITLES = {"codec": "Codec alone", "server": "Server, through sockets"}
 OURS, EACH, RIVAL = "prepared", "sent to each", "websockets broadcast()"
+FLOOR = "floor: transport.write(), ready made"
 JUDGED = (EACH, RIVAL)  # what the bars compare ours with
 Rows = dict[str, list[float | None]]  # nanoseconds per connection
 Cells = dict[tuple[str, int], Rows]
@@ -122,8 +123,8 @@ WAYS = {
     OURS: Way("wsfast", "prepared"),
     EACH: Way("wsfast", "each"),
     RIVAL: Way("websockets", "broadcast"),
-    "the same, wsfast.install()ed": Way("websockets+wsfast", "broadcast"),
-    "floor: transport.write(), ready made": Way("wsfast", "written"),
+    f"{RIVAL}, wsfast.install()ed": Way("websockets+wsfast", "broadcast"),
+    FLOOR: Way("wsfast", "written"),
     "floor: socket.send(), ready made": Way("wsfast", "kernel"),
 }
 REQUEST = (
@@ -217,9 +218,9 @@ def through_sockets(count: int, rounds: int, ways: dict[str, Way]) -> Cells:
 # ---- the whole ----------------------------------------------------------------------------------
 
 
-def compared(rows: Rows, name: str) -> Interval:
-    """How many times what ours takes does ``name`` take."""
-    return ratio(*pairs(rows[OURS], rows[name]))
+def compared(rows: Rows, name: str, ours: str = OURS) -> Interval:
+    """How many times what ``ours`` takes does ``name`` take."""
+    return ratio(*pairs(rows[ours], rows[name]))
 
 
 def verdicts(cells: Cells) -> list[tuple[str, int, str, float, Interval | None]]:
@@ -254,9 +255,10 @@ def ending(cells: Cells) -> str:
     for what, size, name, bar, got in verdicts(cells):
         verdict = "FAIL" if got is None or got[0] < bar else "PASS"
         measured = "not measured" if got is None else f"x {tables.times(got)}"
-        lines.append(
-            f"* {verdict}  {what}, {size:,} B, {OURS} against {name}: {measured}, wanted x {bar}"
-        )
+        words = f"{what}, {size:,} B, {OURS} against {name}: {measured}, wanted x {bar}"
+        if got is not None and FLOOR in (rows := cells[what, size]):
+            words += f"; the floor is at x {compared(rows, name, FLOOR)[0]:.2f}"
+        lines.append(f"* {verdict}  {words}")
     return "\n".join(lines)
 
 
