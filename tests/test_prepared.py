@@ -1,5 +1,8 @@
 """PreparedMessage: one frame for many connections."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 import wsfast
@@ -72,6 +75,24 @@ def test_connections_with_the_same_frame_are_of_one_kind():
     theirs = Connection(Role.CLIENT)
     with pytest.raises(wsfast.LocalProtocolError):
         message.frame_of(kind_of(theirs), theirs)
+
+
+def test_threads_share_one(zlib_backend):
+    """Both compress, at the same time; all get the same object."""
+
+    class Slow(PreparedMessage):
+        def _frame(self, parameters):
+            frame = super()._frame(parameters)
+            if parameters is not None:
+                both.wait(10)
+            return frame
+
+    both, ours = threading.Barrier(2), connection(("server_no_context_takeover", None))
+    message = Slow(TEXT)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(message.frame_for, [ours, ours])
+    assert first is second is message.frame_for(ours)
+    assert first == PreparedMessage(TEXT).frame_for(ours)
 
 
 def test_other_extensions_are_passed_by():

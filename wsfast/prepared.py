@@ -38,7 +38,8 @@ class PreparedMessage:
     A frame compressed on its own fits every connection whose server side starts each message with
     an empty window (``server_no_context_takeover``). To the others it goes uncompressed: a frame
     that their compressor has not made would put the two windows out of step (RFC 7692 §7.1.1.1).
-    ``compress`` is that of ``FrameEncoder.text``. A mutable buffer is copied here.
+    ``compress`` is that of ``FrameEncoder.text``. A mutable buffer is copied here. Threads may
+    share one: what one of them compresses, a broadcast finds ready.
     """
 
     __slots__ = ("_compress", "_data", "_frames", "_is_text")
@@ -76,8 +77,7 @@ class PreparedMessage:
         if wanted is None:
             wanted = len(self._data) >= parameters.threshold
         frame = self._frame(parameters) if wanted else self._frames[None]
-        self._frames[parameters.alone] = frame
-        return frame
+        return self._frames.setdefault(parameters.alone, frame)  # a thread may have been quicker
 
     def _frame(self, parameters: DeflateParameters | None) -> bytes:
         deflate = None if parameters is None else parameters.deflater()
