@@ -66,6 +66,7 @@ class Wire(asyncio.Transport):
         self.paused = False
         self.closed = False
         self.aborted = False
+        self.looks = 0  # at what it holds
 
     def write(self, data: Any) -> None:
         (self.late if self.closed else self.writes).append(bytes(data))
@@ -78,6 +79,7 @@ class Wire(asyncio.Transport):
         self.aborted = True
 
     def get_write_buffer_size(self) -> int:
+        self.looks += 1
         return 0
 
     def is_closing(self) -> bool:
