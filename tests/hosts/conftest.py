@@ -68,6 +68,7 @@ class Wire(asyncio.Transport):
         self.ended = False
         self.closed = False
         self.aborted = False
+        self.looks = 0  # at what it holds
 
     def write(self, data: Any) -> None:
         (self.late if self.over else self.writes).append(bytes(data))
@@ -91,6 +92,7 @@ class Wire(asyncio.Transport):
         return self.ended or self.closed
 
     def get_write_buffer_size(self) -> int:
+        self.looks += 1
         return 0
 
     def is_closing(self) -> bool:

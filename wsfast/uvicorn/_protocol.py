@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import Enum
-from functools import lru_cache
-from sys import maxsize
 
 from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.utils import (
@@ -23,6 +21,7 @@ from wsfast.frames import Close, Limits
 from ._input import Input
 from ._keepalive import Keepalive
 from ._opening import Denial, Opening, rejection
+from ._options import check, limits_under
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
 
     from wsfast._handshake_values import Negotiated
 
-_CHOICES = {
-    "text": ("str", "bytes"),
-    "cork": ("auto", "burst", "off"),
-    "wake": ("direct", "future"),
-}
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -59,12 +53,6 @@ _NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
 _OVER = (State.ENDED, State.LINGERING)
 
 
-@lru_cache(maxsize=64)
-def _limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
-    """The limits of a class under uvicorn's options (0 messages: any number); one for all."""
-    return limits.replace(max_message=max_size, queue_messages=max_queue or maxsize)
-
-
 class WebSocketProtocol(Input):
     """One WebSocket connection of a uvicorn server.
 
@@ -81,6 +69,9 @@ class WebSocketProtocol(Input):
             reads the request, and has no deadline for it.
 
     deflate what is asked of permessage-deflate, unless uvicorn's ``ws_per_message_deflate`` is off
+    offload from so many characters or bytes a message is compressed in the loop's default
+            executor, one at a time: other sends wait for it, control frames do not; None: never.
+            64 KiB or more make sense: to go to a thread and back costs 0.1 ms.
 
     In a scope ``extensions["wsfast"]`` is ``{"version": 1, "connection": …}``: this object, whose
     ``send_prepared``, ``bytes_queued``, ``drain`` and ``disconnect`` make it a target of
@@ -94,6 +85,7 @@ class WebSocketProtocol(Input):
     deflate: ClassVar[PerMessageDeflate] = PerMessageDeflate(  # what uvicorn asks
         server_max_window_bits=12, client_max_window_bits=12, mem_level=5
     )
+    offload: ClassVar[int | None] = None
 
     __slots__ = (
         "__weakref__",
@@ -109,14 +101,7 @@ class WebSocketProtocol(Input):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name, allowed in _CHOICES.items():
-            if getattr(cls, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
-        if not isinstance(cls.limits, Limits):
-            raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
-        if not isinstance(cls.deflate, PerMessageDeflate):
-            name = type(cls.deflate).__name__
-            raise TypeError(f"deflate must be a PerMessageDeflate, not {name}")
+        check(cls)
 
     def __init__(
         self,
@@ -127,7 +112,7 @@ class WebSocketProtocol(Input):
     ) -> None:
         if not config.loaded:
             config.load()
-        limits = _limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
+        limits = limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
         super().__init__(_loop or asyncio.get_event_loop(), limits, self.cork, self.wake)
         self._config = config
         self._server_state = server_state
@@ -320,7 +305,7 @@ class WebSocketProtocol(Input):
             deflater = extension.deflater()
         self.extensions = agreed
         self._begin_input(self.text, inflater)
-        self._begin_output(deflater)
+        self._begin_output(deflater, self.offload)
 
     def _deny(self, message: Mapping[str, Any]) -> None:
         assert self._denial is not None
