@@ -25,25 +25,21 @@ class Patient(WebSocketProtocol):
     limits = Limits(close_timeout=None)
 
 
-async def stays(scope, receive, send):
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (await receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def broken(fake, cls=WebSocketProtocol, app=stays):
+async def broken(fake, app, cls=WebSocketProtocol):
     connection = await fake(app, cls).opened()
     connection.read(raw=FAULT)
     assert connection.items() == [BROKEN]
     return connection
 
 
-def test_what_still_comes_is_discarded(run, fake, settle):
+def test_what_still_comes_is_discarded(run, fake, record, settle):
     async def main():
-        connection = await broken(fake)
+        connection = await broken(fake, record[1])
         await settle()
         assert connection.task.done()
+        assert record[0] == [
+            {"type": "websocket.disconnect", "code": 1002, "reason": BROKEN.reason}
+        ]
         connection.read("late", raw=connection.encoder.ping())
         assert connection.wire.ended and not connection.wire.closed
         assert not connection.wire.writes and not connection.wire.late
@@ -53,9 +49,9 @@ def test_what_still_comes_is_discarded(run, fake, settle):
     run(main())
 
 
-def test_not_for_longer_than_close_timeout(run, fake):
+def test_not_for_longer_than_close_timeout(run, fake, record):
     async def main():
-        connection = await broken(fake, Brief)
+        connection = await broken(fake, record[1], Brief)
         started = asyncio.get_running_loop().time()
         while not connection.wire.aborted:
             connection.read("late")
@@ -66,9 +62,9 @@ def test_not_for_longer_than_close_timeout(run, fake):
     run(main())
 
 
-def test_a_message_that_takes_too_long(run, fake):
+def test_a_message_that_takes_too_long(run, fake, record):
     async def main():
-        connection = await fake(stays, Brief).opened()
+        connection = await fake(record[1], Brief).opened()
         connection.read(raw=b"\x81")
         while not connection.wire.over:
             await asyncio.sleep(0.001)
@@ -79,9 +75,9 @@ def test_a_message_that_takes_too_long(run, fake):
     run(main())
 
 
-def test_the_server_waits_for_nobody_when_it_stops(run, fake):
+def test_the_server_waits_for_nobody_when_it_stops(run, fake, record):
     async def main():
-        connection = await broken(fake)
+        connection = await broken(fake, record[1])
         connection.protocol.shutdown()
         assert connection.wire.closed and not connection.wire.late
         await connection.lost()
@@ -89,9 +85,9 @@ def test_the_server_waits_for_nobody_when_it_stops(run, fake):
     run(main())
 
 
-def test_a_transport_that_closes_by_itself(run, fake):
+def test_a_transport_that_closes_by_itself(run, fake, record):
     async def main():
-        connection = await fake(stays).opened()
+        connection = await fake(record[1]).opened()
         connection.wire.close()
         connection.protocol._message_expired()
         assert not connection.wire.ended
@@ -101,9 +97,9 @@ def test_a_transport_that_closes_by_itself(run, fake):
 
 
 @pytest.mark.parametrize("why", ["TLS", "no deadline"])
-def test_where_it_cannot_be_the_transport_is_closed(run, fake, why):
+def test_where_it_cannot_be_the_transport_is_closed(run, fake, record, why):
     async def main():
-        connection = await fake(stays, Patient if why == "no deadline" else Brief).opened()
+        connection = await fake(record[1], Patient if why == "no deadline" else Brief).opened()
         if why == "TLS":
             connection.wire.can_write_eof = lambda: False
         connection.read(raw=FAULT)
@@ -138,11 +134,11 @@ def test_nothing_is_written_any_more(run, fake, settle):
     run(main())
 
 
-def test_a_real_peer_that_goes_on_sending(run, serve):
+def test_a_real_peer_that_goes_on_sending(run, serve, record):
     """It is not reset, and reads the end like any other peer."""
 
     async def main():
-        async with serve(stays, ws_max_size=1000) as server:
+        async with serve(record[1], ws_max_size=1000) as server:
             client = await server.connect()
             client.writer.write(client.encoder.binary(bytes(4_000_000)))
             sent = asyncio.create_task(client.writer.drain())
