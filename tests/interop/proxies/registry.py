@@ -21,6 +21,7 @@ class Entry:
     filled: dict[str, str]  # what is on the page: what it is here
     hasty: dict[str, str]  # the same, where it has to be quick
     reload: signal.Signals | tuple[str, ...]  # or the arguments of a command
+    sees_silence: bool = True  # else the kernel keeps a connection on which nothing has come
     cuts_idle: bool = True
     kept_on_reload: bool = True  # open connections live on; else they are closed with 1001
     most_connections: int | None = 50  # of one address
@@ -128,6 +129,7 @@ PROXIES = {
             "\n    Timeout 60": f"\n    Timeout {HASTY}",
         },
         reload=signal.SIGUSR1,
+        sees_silence=False,
         most_connections=None,
     ),
     "caddy": Entry(
