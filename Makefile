@@ -85,11 +85,19 @@ autobahn: build
 suites: build
 	$(BIN)/python tests/hosts/suites.py --all-versions $(ARGS)
 
-# The clients of tests/interop that `make test` does not install; Chromium comes from the system.
+# The clients of tests/interop that `make test` does not install. The browser and the proxies come from
+# the system: what is not there, and is skipped, is named with the Debian package that has it.
+INTEROP_SYSTEM = chromium:chromium chromedriver:chromium-driver nginx:nginx-light haproxy:haproxy \
+  apache2:apache2 caddy:caddy
 interop-deps: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[interop]'
 	npm install --silent --no-audit --no-fund --prefix tests/interop/clients
+	@PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; for each in $(INTEROP_SYSTEM); do \
+	  command -v $${each%:*} >/dev/null || \
+	    echo "$${each%:*} is not here: apt-get install --no-install-recommends $${each#*:}"; \
+	done
 
+# The proxies alone: make interop ARGS="-k proxies", one of them: ARGS="-k nginx"
 interop: build interop-deps
 	$(BIN)/python -m pytest tests/interop $(ARGS)
 

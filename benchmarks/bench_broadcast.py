@@ -1,54 +1,55 @@
-"""One message to 1,000 connections, prepared against sent to each; the method is in README.md.
+"""One message to 1,000 connections, prepared against sent to each, and against websockets.
 
     python benchmarks/bench_broadcast.py [--connections N] [--rounds N] [--json FILE] [--strict]
 
 Compression is on, without context takeover of the server. First the codec alone, then the whole
-of an asyncio server that writes to as many TCP connections on loopback: CPU time of its process,
+of asyncio servers that write to as many TCP connections on loopback: CPU time of their process,
 kernel included, until all is written. Exit status: 0; 1 with --strict when a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import selectors
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
-from time import process_time_ns
+from pathlib import Path
 from typing import Any
 
 import machine
 import tables
-from deflate_cases import DeflateCase
+from broadcast_servers import CONFIG, text
 from rounds import Track, kept, pairs, summary
 
 import wsfast
-from wsfast import (
-    Connection,
-    FrameEncoder,
-    MessageDecoder,
-    PreparedMessage,
-    Role,
-    StreamPeer,
-    broadcast,
-)
+from wsfast import Connection, FrameEncoder, MessageDecoder, PreparedMessage, Role
 from wsfast.cli.bench.stats import ratio
-from wsfast.deflate import PerMessageDeflate
 
+SERVERS = Path(__file__).with_name("broadcast_servers.py")
 SIZES = (110, 16 << 10)
 BARS = {("codec", 110): 20, ("codec", 16 << 10): 20, ("server", 110): 2.5, ("server", 16 << 10): 10}
 TITLES = {"codec": "Codec alone", "server": "Server, through sockets"}
-CONFIG = PerMessageDeflate(server_no_context_takeover=True, server_max_window_bits=12)
+OURS, EACH, RIVAL = "prepared", "sent to each", "websockets broadcast()"
+FLOOR = "floor: transport.write(), ready made"
+JUDGED = (EACH, RIVAL)  # what the bars compare ours with
 Rows = dict[str, list[float | None]]  # nanoseconds per connection
 Cells = dict[tuple[str, int], Rows]
+Interval = tuple[float, float, float]
 
 
-def text(size: int) -> str:
-    return DeflateCase("deflate", size).messages[0]
+def rival() -> str | None:
+    """The version of websockets; None: it is not installed, and its rows are missing."""
+    try:
+        return version("websockets")
+    except PackageNotFoundError:
+        return None
 
 
 def connection() -> Connection:
@@ -83,56 +84,94 @@ def codec(size: int, count: int, track: Track) -> Rows:
 
     for frame in (encoders[0].text(message), PreparedMessage(message).frame_for(ours[0])):
         check(frame, size)
-    return dict(zip(("sent to each", "prepared"), track.race([each, prepared], count)))
+    runs = {OURS: prepared, EACH: each}
+    if rival():
+        runs[RIVAL] = codec_of_websockets(size, count)
+    return dict(zip(runs, track.race(list(runs.values()), count)))
 
 
-# ---- the server ---------------------------------------------------------------------------------
+def codec_of_websockets(size: int, count: int) -> Callable[[int], None]:
+    """What its ``broadcast()`` does but for the transport."""
+    from contenders import websockets_end
+
+    message, protocols = text(size), [websockets_end("SERVER", alone=True) for _ in range(count)]
+
+    def broadcast(n: int) -> None:
+        for _ in repeat(None, n):
+            data = message.encode()
+            for protocol in protocols:
+                protocol.send_text(data)
+                protocol.data_to_send()
+
+    protocols[0].send_text(message.encode())
+    check(b"".join(protocols[0].data_to_send()), size)
+    return broadcast
 
 
-async def serve(count: int) -> None:
-    """A server of its own process: told what to send on stdin, it answers with its CPU time."""
-    peers: list[StreamPeer] = []
-    full = asyncio.Event()
-
-    def joined(reader: Any, writer: asyncio.StreamWriter) -> None:
-        peers.append(StreamPeer(connection(), writer))
-        if len(peers) == count:
-            full.set()
-
-    server = await asyncio.start_server(joined, "127.0.0.1", 0, backlog=count)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await full.wait()
-    async with server:
-        for line in sys.stdin:
-            way, size = line.split()
-            message = text(int(size))
-            frame = PreparedMessage(message).frame_for(peers[0].connection)
-            start = process_time_ns()
-            if way == "prepared":
-                broadcast(peers, message)
-            elif way == "written":
-                for peer in peers:
-                    peer.writer.write(frame)
-            else:
-                for peer in peers:
-                    peer.connection.send(message)
-                    peer.flush()
-            took = process_time_ns() - start
-            assert not any(peer.bytes_queued for peer in peers), "the kernel did not take it all"
-            print(took, flush=True)
+# ---- servers ------------------------------------------------------------------------------------
 
 
-class Clients:
-    """The other ends, which read all there is before the next message."""
+@dataclass(frozen=True)
+class Way:
+    """How a server of broadcast_servers.py writes the message; ``word`` is its name there."""
 
-    def __init__(self, port: int, count: int) -> None:
+    server: str
+    word: str
+
+
+WAYS = {
+    OURS: Way("wsfast", "prepared"),
+    EACH: Way("wsfast", "each"),
+    RIVAL: Way("websockets", "broadcast"),
+    f"{RIVAL}, wsfast.install()ed": Way("websockets+wsfast", "broadcast"),
+    FLOOR: Way("wsfast", "written"),
+    "floor: socket.send(), ready made": Way("wsfast", "kernel"),
+}
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+    b"server_max_window_bits=12\r\n\r\n"
+)
+
+
+class Server:
+    """One of broadcast_servers.py, and its clients; they read all before the next message."""
+
+    def __init__(self, name: str, count: int) -> None:
+        command = [sys.executable, str(SERVERS), name, str(count)]
+        self.child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        port = int(self.line())
         self.selector = selectors.DefaultSelector()
-        self.sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
-        for one in self.sockets:
-            self.selector.register(one, selectors.EVENT_READ)
+        self.sockets = [self.open(port) for _ in range(count)]
+
+    def line(self) -> str:
+        assert self.child.stdout is not None
+        return self.child.stdout.readline()
+
+    def open(self, port: int) -> socket.socket:
+        """A client behind its handshake."""
+        one = socket.create_connection(("127.0.0.1", port))
+        one.sendall(REQUEST)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += one.recv(1 << 16)
+        assert b"server_no_context_takeover; server_max_window_bits=12" in answer, answer
+        self.selector.register(one, selectors.EVENT_READ)
+        return one
+
+    def send(self, word: str, size: int) -> int:
+        """Have a message sent to all; nanoseconds."""
+        assert self.child.stdin is not None
+        print(word, size, file=self.child.stdin, flush=True)
+        took = int(self.line())
+        check(self.read(), size)
+        return took
 
     def read(self) -> bytes:
-        """The frame that every one of them gets; 126 to 65,535 bytes, or fewer than 126."""
+        """The frame that every client gets; 126 to 65,535 bytes, or fewer than 126."""
         got = dict.fromkeys(self.sockets, b"")
         due, length = len(got), -1
         while due:
@@ -147,56 +186,83 @@ class Clients:
         return data
 
     def close(self) -> None:
+        assert self.child.stdin is not None and self.child.stdout is not None
+        self.child.stdin.close()
+        self.child.wait(10)
+        self.child.stdout.close()
         self.selector.close()
         for one in self.sockets:
             one.close()
 
 
-def through_sockets(count: int, rounds: int) -> Cells:
-    command = [sys.executable, __file__, "--serve", "--connections", str(count)]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert child.stdin is not None and child.stdout is not None
-    clients = Clients(int(child.stdout.readline()), count)
-    ways = ("sent to each", "prepared", "written only, ready made")
-    found: Cells = {("server", size): {way: [] for way in ways} for size in SIZES}
+def through_sockets(count: int, rounds: int, ways: dict[str, Way]) -> Cells:
+    found: Cells = {("server", size): {name: [] for name in ways} for size in SIZES}
+    servers: dict[str, Server] = {}
     try:
+        for way in ways.values():
+            if way.server not in servers:
+                servers[way.server] = Server(way.server, count)
         for turn in range(-2, rounds):  # the first two warm up
+            first = turn % len(ways)
             for (_, size), rows in found.items():
-                for way in ways[turn % 3 :] + ways[: turn % 3]:
-                    print(way.split()[0], size, file=child.stdin, flush=True)
-                    took = int(child.stdout.readline())
-                    check(clients.read(), size)
+                for name, way in (list(ways.items()) * 2)[first : first + len(ways)]:
+                    took = servers[way.server].send(way.word, size)
                     if turn >= 0:
-                        rows[way].append(took / count)
+                        rows[name].append(took / count)
     finally:
-        child.stdin.close()
-        clients.close()
-        child.wait(10)
+        for server in servers.values():
+            server.close()
     return found
 
 
 # ---- the whole ----------------------------------------------------------------------------------
 
 
-def compared(rows: Rows) -> tuple[float, float, float]:
-    return ratio(*pairs(rows["prepared"], rows["sent to each"]))
+def compared(rows: Rows, name: str, ours: str = OURS) -> Interval:
+    """How many times what ``ours`` takes does ``name`` take."""
+    return ratio(*pairs(rows[ours], rows[name]))
+
+
+def verdicts(cells: Cells) -> list[tuple[str, int, str, float, Interval | None]]:
+    """What, size, beside whom, the bar, and what was measured."""
+    return [
+        (what, size, name, BARS[what, size], compared(rows, name) if name in rows else None)
+        for name in JUDGED
+        for (what, size), rows in cells.items()
+    ]
 
 
 def table(what: str, size: int, rows: Rows) -> str:
     lines = []
     for name, found in rows.items():
         mid, low, high = summary(found)
-        cheaper = tables.times(compared(rows)) if name == "sent to each" else ""
+        cheaper = "" if name == OURS else tables.times(compared(rows, name))
         lines.append([name, tables.number(mid), f"{tables.number(low)}..{tables.number(high)}",
                       cheaper, f"{len(kept(found))}/{len(found)}"])  # fmt: skip
     title = f"\n## {TITLES[what]}, ns per connection · {size:,} B\n\n"
-    return title + tables.grid(
-        ["", "median", "min..max", "prepared is x cheaper", "batches"], lines
-    )
+    return title + tables.grid(["", "median", "min..max", f"{OURS} is x cheaper", "batches"], lines)
+
+
+def ending(cells: Cells) -> str:
+    """The rival, losses, and the bars with the pair that each is judged on."""
+    lines = ["\n## Rivals\n", f"* websockets {rival() or 'MISSING'}", "\n## Losses\n"]
+    lost = [f"* {what}, {size:,} B: {name} is cheaper; ours is x {tables.times(got)}"
+            for (what, size), rows in cells.items() for name in rows
+            if name != OURS and not name.startswith("floor")
+            and (got := compared(rows, name))[2] < 1]  # fmt: skip
+    lines += lost or [f"* none: nothing but the floors is surely cheaper than {OURS}"]
+    lines.append("\n## Acceptance\n")
+    for what, size, name, bar, got in verdicts(cells):
+        verdict = "FAIL" if got is None or got[0] < bar else "PASS"
+        measured = "not measured" if got is None else f"x {tables.times(got)}"
+        words = f"{what}, {size:,} B, {OURS} against {name}: {measured}, wanted x {bar}"
+        if got is not None and FLOOR in (rows := cells[what, size]):
+            words += f"; the floor is at x {compared(rows, name, FLOOR)[0]:.2f}"
+        lines.append(f"* {verdict}  {words}")
+    return "\n".join(lines)
 
 
 def as_json(cells: Cells, count: int, rounds: int) -> dict[str, object]:
-    results = {cell: compared(rows) for cell, rows in cells.items()}
     return {
         "schema": "wsfast-bench/1",
         "kind": "broadcast",
@@ -204,13 +270,15 @@ def as_json(cells: Cells, count: int, rounds: int) -> dict[str, object]:
         "backend": wsfast.backend(),
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "machine": machine.describe(),
+        "versions": {"websockets": rival()},
         "settings": {"connections": count, "rounds": rounds, "clock": "process CPU time",
                      "deflate": repr(CONFIG)},
         "cells": [{"what": what, "size": size, "way": way, "ns": [round(x) for x in kept(times)]}
                   for (what, size), rows in cells.items() for way, times in rows.items()],
-        "acceptance": [{"what": cell[0], "size": cell[1], "wanted": BARS[cell],
-                        "measured": [round(x, 2) for x in got], "passed": got[0] >= BARS[cell]}
-                       for cell, got in results.items()],
+        "acceptance": [{"what": what, "size": size, "of": OURS, "to": name, "wanted": bar,
+                        "measured": got and [round(x, 2) for x in got],
+                        "passed": got is not None and got[0] >= bar}
+                       for what, size, name, bar, got in verdicts(cells)],
     }  # fmt: skip
 
 
@@ -220,33 +288,25 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--json", metavar="FILE", help="write the figures too")
     parser.add_argument("--strict", action="store_true", help="a missed bar is an error")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> int:
     args = arguments()
-    if args.serve:
-        asyncio.run(serve(args.connections))
-        return 0
+    ways = WAYS if rival() else {n: w for n, w in WAYS.items() if w.server == "wsfast"}
     print(tables.heading(machine.describe(), wsfast.__version__, wsfast.backend()))
     print(f"\n{args.connections:,} connections, {CONFIG}")
     track = Track(args.rounds)
     cells: Cells = {("codec", size): codec(size, args.connections, track) for size in SIZES}
-    cells |= through_sockets(args.connections, args.rounds)
+    cells |= through_sockets(args.connections, args.rounds, ways)
     for (what, size), rows in cells.items():
         print(table(what, size, rows))
-    print("\n## Acceptance\n")
-    missed = 0
-    for (what, size), rows in cells.items():
-        got, bar = compared(rows), BARS[what, size]
-        missed += got[0] < bar
-        verdict = "PASS" if got[0] >= bar else "FAIL"
-        print(f"* {verdict}  {what}, {size:,} B: x {tables.times(got)}, wanted x {bar}")
+    print(ending(cells))
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(as_json(cells, args.connections, args.rounds), file, indent=1)
             file.write("\n")
+    missed = any(got is None or got[0] < bar for *_, bar, got in verdicts(cells))
     return 1 if args.strict and missed else 0
 
 

@@ -184,19 +184,22 @@ def websockets_pure_mask(case: Case) -> Work:
     return simple(pure, case.payload, KEY)
 
 
-def websockets_end(side: str, case: DeflateCase) -> Any:
-    """An open protocol with permessage-deflate as its servers agree on it by default."""
+def websockets_end(side: str, *, alone: bool = False) -> Any:
+    """An open protocol with permessage-deflate as its servers agree on it by default.
+
+    ``alone``: each message of its own without context takeover.
+    """
     from websockets.extensions.permessage_deflate import PerMessageDeflate
     from websockets.protocol import Protocol, Side, State
 
     protocol = Protocol(Side[side], state=State.OPEN, max_size=MAX_MESSAGE)
-    protocol.extensions = [PerMessageDeflate(False, False, 12, 12, {"memLevel": 5})]
+    protocol.extensions = [PerMessageDeflate(False, alone, 12, 12, {"memLevel": 5})]
     return protocol
 
 
 @offers("websockets", "deflate", "deflate-send", package="websockets", delivers="Frame, decoded")
 def websockets_deflate(case: DeflateCase) -> Work:
-    server, client = websockets_end("SERVER", case), websockets_end("CLIENT", case)
+    server, client = websockets_end("SERVER"), websockets_end("CLIENT")
     messages = case.messages
 
     def run(n: int) -> None:

@@ -140,6 +140,19 @@ def abort_later(writer):
     asyncio.get_running_loop().call_later(LIMITS.close_timeout, writer.transport.abort)
 
 
+async def linger(reader, writer):
+    """End our direction, and discard what comes until the peer ends its own (RFC 6455 §7.1.1).
+
+    A socket that is closed with bytes unread resets its connection, and a proxy in between drops
+    our last frame. asyncio's TLS has no half-close.
+    """
+    abort_later(writer)
+    if writer.can_write_eof():
+        writer.write_eof()
+        while await reader.read(READ):
+            pass
+
+
 async def open_connection(reader, writer, origins):
     """The opening handshake: a ``Connection`` and the bytes that came behind it, or None."""
     opening = handshake.ServerHandshake(LIMITS)
@@ -198,6 +211,7 @@ class Server:
                     await session.run(data)
                 finally:
                     self.sessions.discard(session)
+            await linger(reader, writer)
         except (ConnectionError, TimeoutError):
             pass
         finally:

@@ -203,9 +203,11 @@ def test_send_prepared_raises_as_send_does(connection_backend: None) -> None:
 
 async def pair(
     talk: Callable[[StreamPeer, asyncio.StreamReader, asyncio.StreamReader], Any],
+    ours: Connection | None = None,
     **options: Any,
 ) -> None:
     """A peer on the server's side of a connection, its reader there, and the client's reader."""
+    ours = ours or Connection(Role.SERVER)
     opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -216,7 +218,7 @@ async def pair(
     client, theirs = await asyncio.open_connection("127.0.0.1", port)
     reader, writer = await opened
     try:
-        await talk(StreamPeer(Connection(Role.SERVER), writer, **options), reader, client)
+        await talk(StreamPeer(ours, writer, **options), reader, client)
     finally:
         theirs.close()
         writer.close()
@@ -224,8 +226,8 @@ async def pair(
         await server.wait_closed()
 
 
-async def until_end(client: asyncio.StreamReader) -> list[Any]:
-    decoder = MessageDecoder(Role.CLIENT, limits=Limits(max_message=8 << 20))
+async def until_end(client: asyncio.StreamReader, inflate: Any = None) -> list[Any]:
+    decoder = MessageDecoder(Role.CLIENT, limits=Limits(max_message=8 << 20), inflate=inflate)
     items = []
     while data := await client.read(1 << 16):
         items += decoder.feed(data)
@@ -243,6 +245,53 @@ def test_stream_peer_writes_at_once_and_in_order() -> None:
         assert await until_end(client) == ["one", "two", Close(1000, "done")]
 
     run(pair(talk))
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_stream_peer_sends_what_its_connection_would(alone: bool) -> None:
+    """Past the connection's queue where nothing is in it; its windows stay in step."""
+    params: Any = [("server_no_context_takeover", None)] if alone else []
+    theirs = PerMessageDeflate().confirm(params)
+    assert theirs is not None
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        sent = []
+        for number in range(3):
+            peer.connection.send(f"{number} {TEXT}")
+            if number == 1:
+                peer.flush()
+            sent += [f"{number} {TEXT}", f"all {number} {TEXT}"]
+            for _ in range(2):  # the second of them finds an empty queue
+                broadcast([peer], sent[-1])
+            sent.append(sent[-1])
+        peer.disconnect()
+        assert await until_end(client, theirs.inflater()) == [*sent, Close(1000, "")]
+
+    run(pair(talk, connection(*params)))
+
+
+def test_stream_peer_within_a_message_or_behind_its_close_is_passed_over() -> None:
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.connection.send_fragment("a", fin=False)
+        peer.flush()  # nothing is queued any more
+        assert broadcast([peer], "x").slow == []
+        peer.connection.send_fragment("b", fin=True)
+        peer.connection.close()
+        peer.flush()
+        with pytest.raises(LocalProtocolError, match="closing"):
+            peer.send_prepared(PreparedMessage("x"))
+        peer.writer.close()
+        assert await until_end(client) == ["ab", Close(1000, "")]
+
+    run(pair(talk))
+
+
+def test_stream_peer_of_a_client_is_an_error() -> None:
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        with pytest.raises(LocalProtocolError, match="mask"):
+            peer.send_prepared(PreparedMessage("x"))
+
+    run(pair(talk, Connection(Role.CLIENT)))
 
 
 def test_stream_peer_is_slow_by_what_the_transport_holds() -> None:

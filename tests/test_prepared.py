@@ -1,10 +1,14 @@
 """PreparedMessage: one frame for many connections."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 import wsfast
 from wsfast import Connection, FrameEncoder, MessageDecoder, PreparedMessage, Role
 from wsfast.deflate import PerMessageDeflate
+from wsfast.prepared import kind_of
 
 TEXT = '{"event": "tick", "values": [1, 2, 3, 4, 5, 6, 7, 8, 9]}' * 4
 
@@ -59,6 +63,36 @@ def test_one_frame_for_each_set_of_parameters():
     plain = Connection(Role.SERVER, extensions=[high])
     for _ in range(2):
         assert message.frame_for(plain) is message.frame_for(None)
+
+
+def test_connections_with_the_same_frame_are_of_one_kind():
+    alone = ("server_no_context_takeover", None)
+    assert kind_of(connection(alone)) is kind_of(connection(alone))
+    assert kind_of(connection(alone)) != kind_of(connection(alone, ("server_max_window_bits", "9")))
+    assert kind_of(connection()) is kind_of(Connection(Role.SERVER)) is None
+    message, ours = PreparedMessage(TEXT), connection(alone)
+    assert message.frame_of(kind_of(ours), ours) is message.frame_for(ours)
+    theirs = Connection(Role.CLIENT)
+    with pytest.raises(wsfast.LocalProtocolError):
+        message.frame_of(kind_of(theirs), theirs)
+
+
+def test_threads_share_one(zlib_backend):
+    """Both compress, at the same time; all get the same object."""
+
+    class Slow(PreparedMessage):
+        def _frame(self, parameters):
+            frame = super()._frame(parameters)
+            if parameters is not None:
+                both.wait(10)
+            return frame
+
+    both, ours = threading.Barrier(2), connection(("server_no_context_takeover", None))
+    message = Slow(TEXT)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(message.frame_for, [ours, ours])
+    assert first is second is message.frame_for(ours)
+    assert first == PreparedMessage(TEXT).frame_for(ours)
 
 
 def test_other_extensions_are_passed_by():

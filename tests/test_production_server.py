@@ -134,6 +134,21 @@ def test_s04_slow_messages_end(run):
     run(main)
 
 
+def test_a_peer_that_goes_on_sending_is_told(run):
+    """And not reset: see docs/proxies.md."""
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.binary(bytes(4_000_000)))
+            sent = asyncio.create_task(client.writer.drain())
+            assert await client.items() == [Close(1009, "message exceeds the limit")]
+            await sent
+            while server.connections:  # but it is not waited for, either
+                await asyncio.sleep(0.01)
+
+    run(main)
+
+
 def test_s06_long_messages_end(run):
     async def main(connect, server):
         async with connect() as client:

@@ -129,6 +129,27 @@ def test_messages(
     agree(run)
 
 
+@given(st.data(), policies, sizes, st.booleans())
+def test_message(
+    agree: Any, outcome: Any, streams: Any, data: Any, policy: Policy, most: int, mutable: bool
+) -> None:
+    one = streams.frames(None).map(lambda parts: b"".join(parts[:1]))
+    buf = data.draw(streams.mutated(None) | one)
+
+    def run(module: ModuleType) -> object:
+        def shown(one: Any) -> object:
+            return one and (one.opcode, one.payload, one.data, one.fin)
+
+        alone, among = (module.Scanner(policy, mutable=mutable) for _ in range(2))
+        found, (many, end, _) = alone.message(buf, most), among.messages(buf, 0, most)
+        is_one = len(many) == 1 and end == len(buf)
+        assert shown(found) == (shown(many[0]) if is_one else None)
+        assert alone.frames == is_one
+        return shown(found)
+
+    agree(run)
+
+
 @given(st.integers(-1, 256), st.binary(max_size=300) | st.text(max_size=200), st.booleans())
 def test_build(agree: Any, outcome: Any, head: int, payload: Any, mutable: bool) -> None:
     agree(
@@ -174,6 +195,7 @@ def test_faults_are_named_and_nothing_is_consumed(backend: ModuleType) -> None:
     ]:
         assert scanner.frame(wire, 0, 10) == name
         assert scanner.messages(wire, 0, 10) == ([], 0, False)
+        assert scanner.message(wire, 10) is None
     assert scanner.frame(b"\x80\x80\0\0\0\0", 0, -1) == "frame_too_big"
     assert scanner.frames == 0
 

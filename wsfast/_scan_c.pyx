@@ -148,15 +148,13 @@ cdef class Scanner:
             return None
         cdef const uint8_t *p = data.p + at
         cdef const uint8_t *key = frame.key if frame.masked else NULL
+        cdef uint8_t *out
         payload = None
         if self.decode and frame.fin and not frame.rsv and frame.opcode == WSF_TEXT:
             payload = message_of(p, &frame)
-        if payload is None and self.mutable:
-            payload = PyByteArray_FromStringAndSize(NULL, frame.length)
-            mask_bytes(<uint8_t *>PyByteArray_AS_STRING(payload), p + frame.size, frame.length, key, 0)
-        elif payload is None:
-            payload = PyBytes_FromStringAndSize(NULL, frame.length)
-            mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, frame.length, key, 0)
+        if payload is None:
+            payload = room(frame.length, self.mutable, &out)
+            mask_bytes(out, p + frame.size, frame.length, key, 0)
         WSF_COUNT(&self.taken)
         return p[0], payload, at + frame.size + frame.length
 
@@ -194,6 +192,21 @@ cdef class Scanner:
         finally:
             release(&data)
 
+    def message(self, buf, most, /):
+        """The ``Whole`` message that ``buf`` is from its first byte to its last, as ``messages``
+        has it; ``None`` where it is anything else."""
+        cdef Bytes data
+        cdef wsf_frame frame
+        if most is not None and most < 0:
+            return None
+        acquire(buf, &data)
+        try:
+            if self.find(&data, 0, bound(most), &frame) <= 0 or frame.size + frame.length != <size_t>data.n:
+                return None
+            return self.whole(data.p, &frame)
+        finally:
+            release(&data)
+
     def messages(self, buf, pos, most, /):
         """The ``Whole`` messages from ``buf[pos:]`` on, where they end, and whether what follows
         is, as far as it is there, the beginning of one more frame.
@@ -207,7 +220,6 @@ cdef class Scanner:
         cdef uint64_t limit
         cdef int status
         cdef list items = []
-        cdef Whole whole
         if most is not None and most < 0:
             return items, PyNumber_Index(pos), False
         acquire(buf, &data)
@@ -218,30 +230,45 @@ cdef class Scanner:
                 status = self.find(&data, at, limit, &frame)
                 if status <= 0:
                     break
-                if not frame.fin or frame.rsv or not WSF_TEXT <= frame.opcode <= WSF_BINARY:
+                whole = self.whole(data.p + at, &frame)
+                if whole is None:
                     break
-                message = message_of(data.p + at, &frame)
-                if message is None:
-                    break
-                whole = Whole.__new__(Whole)
-                whole.opcode = self.text if frame.opcode == WSF_TEXT else self.binary
-                whole.payload = message
-                whole.mutable = self.mutable
                 items.append(whole)
-                WSF_COUNT(&self.taken)
                 at += frame.size + frame.length
             return items, at, status == 0
         finally:
             release(&data)
+
+    cdef inline object whole(self, const uint8_t *p, wsf_frame *frame):
+        """The message of a whole frame at ``p``, None where it is none or ill-formed."""
+        if not frame.fin or frame.rsv or not WSF_TEXT <= frame.opcode <= WSF_BINARY:
+            return None
+        payload = message_of(p, frame)
+        if payload is None:
+            return None
+        cdef Whole whole = Whole.__new__(Whole)
+        whole.opcode = self.text if frame.opcode == WSF_TEXT else self.binary
+        whole.payload = payload
+        whole.mutable = self.mutable
+        WSF_COUNT(&self.taken)
+        return whole
+
+
+cdef inline object room(size_t n, bint mutable, uint8_t **out):
+    """``bytes``, or a ``bytearray``, of ``n`` bytes yet to be written at ``out``."""
+    made = PyByteArray_FromStringAndSize(NULL, n) if mutable else PyBytes_FromStringAndSize(NULL, n)
+    out[0] = <uint8_t *>(PyByteArray_AS_STRING(made) if mutable else PyBytes_AS_STRING(made))
+    return made
 
 
 cdef object message_of(const uint8_t *p, wsf_frame *frame):
     """The message of a whole frame at ``p``, or None for ill-formed text."""
     cdef size_t n = frame.length
     cdef const uint8_t *key = frame.key if frame.masked else NULL
+    cdef uint8_t *out
     if frame.opcode == WSF_BINARY:
-        payload = PyBytes_FromStringAndSize(NULL, n)
-        mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), p + frame.size, n, key, 0)
+        payload = room(n, False, &out)
+        mask_bytes(out, p + frame.size, n, key, 0)
         return payload
     text = PyUnicode_New(n, 127)
     if n and not mask_bytes(<uint8_t *>ASCII_DATA(text), p + frame.size, n, key, 0):
@@ -261,9 +288,10 @@ def take(buf, size, key, /):
     cdef Bytes data
     cdef uint8_t raw[4]
     cdef size_t n = front_of(buf, size, key, raw, &data)
+    cdef uint8_t *out
     try:
-        payload = PyBytes_FromStringAndSize(NULL, n)
-        mask_bytes(<uint8_t *>PyBytes_AS_STRING(payload), data.p, n, NULL if key is None else raw, 0)
+        payload = room(n, False, &out)
+        mask_bytes(out, data.p, n, NULL if key is None else raw, 0)
     finally:
         release(&data)
     PySequence_DelSlice(buf, 0, n)
@@ -364,12 +392,7 @@ cdef class Builder:
         cdef size_t size = wsf_header_size(data.n, self.masked)
         if self.masked:
             take_key(frame.key)
-        if self.mutable:
-            made = PyByteArray_FromStringAndSize(NULL, size + data.n)
-            out = <uint8_t *>PyByteArray_AS_STRING(made)
-        else:
-            made = PyBytes_FromStringAndSize(NULL, size + data.n)
-            out = <uint8_t *>PyBytes_AS_STRING(made)
+        made = room(size + data.n, self.mutable, &out)
         frame.fin, frame.rsv, frame.opcode = False, 0, 0
         frame.masked, frame.length = self.masked, data.n
         wsf_header_build(out, &frame)

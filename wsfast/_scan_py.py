@@ -147,6 +147,19 @@ class Scanner:
             self.frames += 1
             return view[start], length, bytes(view[end - 4 : end]) if masked else None, end
 
+    def message(self, buf: Buffer, most: int | None, /) -> Whole | None:
+        """The ``Whole`` message that ``buf`` is from its first byte to its last, as ``messages``
+        has it; ``None`` where it is anything else."""
+        found = self.frame(buf, 0, most)
+        if not isinstance(found, tuple):
+            return None
+        head, payload, end = found
+        message = payload if isinstance(payload, str) else _message(head, payload)
+        if message is None or end != memoryview(buf).nbytes:
+            self.frames -= 1
+            return None
+        return Whole(self._opcodes[head == _FINAL_BINARY], message, self._mutable)
+
     def messages(
         self, buf: Buffer, pos: SupportsIndex, most: int | None, /
     ) -> tuple[list[Whole], int, bool]:

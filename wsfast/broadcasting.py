@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from .connection import State
 from .errors import LocalProtocolError
-from .prepared import PreparedMessage
+from .prepared import PreparedMessage, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _PASSED_OVER = ("closing", "expected_continuation")  # no message can be sent to it now
 _POLICIES = ("drop", "disconnect", "wait")
+_OPEN = State.OPEN
 
 
 class Broadcast:
@@ -131,7 +133,7 @@ class StreamPeer:
     in it.
     """
 
-    __slots__ = ("_abort", "close_timeout", "connection", "writer")
+    __slots__ = ("_abort", "_kind", "_transport", "close_timeout", "connection", "writer")
 
     def __init__(
         self,
@@ -144,12 +146,13 @@ class StreamPeer:
         self.writer = writer
         self.close_timeout = close_timeout
         self._abort: asyncio.TimerHandle | None = None
+        self._transport = writer.transport  # looked up once, as the kind
+        self._kind = kind_of(connection)
 
     @property
     def bytes_queued(self) -> int:
         """Bytes in the connection and in the transport."""
-        in_transport: int = self.writer.transport.get_write_buffer_size()
-        return self.connection.bytes_queued + in_transport
+        return self.connection.bytes_queued + self._transport.get_write_buffer_size()
 
     def flush(self) -> None:
         """Write what the connection has to send."""
@@ -160,10 +163,15 @@ class StreamPeer:
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """``Connection.send_prepared``, written at once."""
-        if self.writer.is_closing():
+        transport = self._transport
+        if transport.is_closing():
             raise LocalProtocolError("closing")
-        self.connection.send_prepared(message)
-        self.flush()
+        connection = self.connection
+        if connection.bytes_queued or connection.state is not _OPEN or connection._fragmented:
+            connection.send_prepared(message)
+            self.flush()
+        else:  # it would be queued, and taken at once
+            transport.write(message.frame_of(self._kind, connection))
 
     def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Send a Close frame behind what is unsent, and end the transport.

@@ -56,7 +56,8 @@ def may_fail(caplog: pytest.LogCaptureFixture) -> Iterator[list[type[BaseExcepti
 class Wire(asyncio.Transport):
     """A transport that keeps what is written to it, write by write.
 
-    Once closed it takes nothing more (``late``), and cannot be told to read, as with uvloop.
+    Once closed or ``ended`` it takes nothing more (``late``); closed, it cannot be told to read, as
+    with uvloop.
     """
 
     def __init__(self) -> None:
@@ -64,11 +65,19 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.late: list[bytes] = []
         self.paused = False
+        self.ended = False
         self.closed = False
         self.aborted = False
+        self.looks = 0  # at what it holds
 
     def write(self, data: Any) -> None:
-        (self.late if self.closed else self.writes).append(bytes(data))
+        (self.late if self.over else self.writes).append(bytes(data))
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def close(self) -> None:
         assert not self.closed, "after the second close() asyncio's TLS transport is of no use"
@@ -77,7 +86,13 @@ class Wire(asyncio.Transport):
     def abort(self) -> None:
         self.aborted = True
 
+    @property
+    def over(self) -> bool:
+        """The peer sees the end of it."""
+        return self.ended or self.closed
+
     def get_write_buffer_size(self) -> int:
+        self.looks += 1
         return 0
 
     def is_closing(self) -> bool:

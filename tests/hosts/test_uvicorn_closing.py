@@ -91,7 +91,7 @@ def test_a_peer_that_does_not_read_is_aborted(run, fake, settle, app, end, again
         wire = connection.wire
         await settle()
         end(connection)
-        assert wire.closed and not wire.aborted
+        assert wire.over and not wire.aborted
         again(connection)
         started = asyncio.get_running_loop().time()
         await gone(wire)

@@ -389,7 +389,7 @@ def test_what_came_with_the_end_is_answered_before_it(run, fake, settle, echo, c
         (connection.read_soon if soon else connection.read)(*TEN, raw=raw)
         await settle()
         assert connection.items() == [*TEN, answer]
-        assert connection.wire.closed
+        assert connection.wire.over
 
     run(main())
 
@@ -399,7 +399,7 @@ def test_the_end_waits_for_no_slow_application(run, fake, settle, cork):
         connection = await fake(slow, cork()).opened()
         connection.read("1", "2", raw=ENDS["fault"][0])
         await settle()
-        assert connection.items() == [ENDS["fault"][1]] and connection.wire.closed
+        assert connection.items() == [ENDS["fault"][1]] and connection.wire.over
         connection.task.cancel()
 
     async def slow(scope, receive, send):

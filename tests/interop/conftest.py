@@ -1,7 +1,8 @@
 """Servers and real clients for the interoperability tests.
 
-A client that is not installed is a visible skip. Where WSFAST_EXPECT_CLIENTS (names separated by
-commas) lists it, its absence is a failure instead, so that CI cannot lose one unnoticed.
+A client that is not installed is a visible skip, and so is a proxy. Where WSFAST_EXPECT_CLIENTS or
+WSFAST_EXPECT_PROXIES (names separated by commas) lists it, its absence is a failure instead, so
+that CI cannot lose one unnoticed.
 """
 
 from __future__ import annotations
@@ -19,20 +20,25 @@ import pytest
 from clients.base import TIMEOUT, Client, Unavailable
 from clients.registry import CLIENTS, make
 from launch import Server, launch
+from proxies.registry import PROXIES
+from proxies.running import find
 
 MARKED = ("node", "chromium")  # clients that need more than a Python package
 
 # uvicorn's --ws. `auto` checks the tests themselves, against uvicorn's own class.
 ws_class = os.environ.get("WSFAST_INTEROP_WS", "wsfast.uvicorn:WebSocketProtocol")
-expected = frozenset(filter(None, os.environ.get("WSFAST_EXPECT_CLIENTS", "").split(",")))
+expected = {
+    variable: frozenset(filter(None, os.environ.get(variable, "").split(",")))
+    for variable in ("WSFAST_EXPECT_CLIENTS", "WSFAST_EXPECT_PROXIES")
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name in MARKED:
         config.addinivalue_line("markers", f"{name}: needs {name}, see tests/interop")
-    unknown = expected - CLIENTS.keys()
-    if unknown:
-        raise pytest.UsageError(f"WSFAST_EXPECT_CLIENTS: no client named {sorted(unknown)}")
+    for (variable, names), known in zip(expected.items(), (CLIENTS, PROXIES)):
+        if unknown := names - known.keys():
+            raise pytest.UsageError(f"{variable}: nothing is named {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,21 @@ def start_client(
 
 
 def _report_absent(name: str, reason: str) -> None:
-    if name in expected:
-        pytest.fail(f"WSFAST_EXPECT_CLIENTS lists {name}: {reason}")
+    for variable, names in expected.items():
+        if name in names:
+            pytest.fail(f"{variable} lists {name}: {reason}")
     pytest.skip(f"{name}: {reason}")
+
+
+@pytest.fixture(params=PROXIES)
+def proxy(request: pytest.FixtureRequest) -> str:
+    """The name of a proxy that is here; skips or fails where it is absent."""
+    name: str = request.param
+    try:
+        find(PROXIES[name])
+    except Unavailable as exc:
+        _report_absent(name, str(exc))
+    return name
 
 
 @pytest.fixture(params=["c", "python"])

@@ -2,8 +2,9 @@
 
 WebSocket ``/``: accepts the first subprotocol offered and echoes every message; with ``?id=X`` it
 keeps how the connection ended. WebSocket ``/close?code=N&reason=R``: answers the first message by
-closing. HTTP ``/ended?id=X`` waits for that connection to end and tells its code and reason;
-every other GET serves a file of ``tests/interop/clients`` (the page a browser opens).
+closing. WebSocket ``/seen``: tells what is known of the client here, and the frames that went
+through wsfast by host. HTTP ``/ended?id=X`` waits for that connection to end and tells its code and
+reason; every other GET serves a file of ``tests/interop/clients`` (the page a browser opens).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import asyncio
 import json
 from pathlib import Path
 from urllib.parse import parse_qs
+
+import wsfast
 
 PAGES = Path(__file__).resolve().parents[1] / "interop" / "clients"
 FILES = {
@@ -33,8 +36,7 @@ def _end_of(connection_id: str) -> asyncio.Future[dict]:
 
 async def app(scope, receive, send) -> None:
     if scope["type"] == "websocket":
-        handler = _close if scope["path"] == "/close" else _echo
-        await handler(scope, receive, send)
+        await HANDLERS.get(scope["path"], _echo)(scope, receive, send)
     elif scope["type"] == "http":
         await _serve(scope, send)
 
@@ -62,6 +64,21 @@ async def _close(scope, receive, send) -> None:
     if (await receive())["type"] == "websocket.receive":
         code, reason = int(query["code"]), query.get("reason", "")
         await send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def _tell(scope, receive, send) -> None:
+    await _accept(scope, receive, send)
+    seen = {
+        "client": scope["client"][0],
+        "scheme": scope["scheme"],
+        "headers": [[name.decode(), value.decode()] for name, value in scope["headers"]],
+        "hits": {host.name: host.hits for host in wsfast.status()},
+    }
+    await send({"type": "websocket.send", "text": json.dumps(seen)})
+    assert (await receive())["type"] == "websocket.disconnect"
+
+
+HANDLERS = {"/close": _close, "/seen": _tell}
 
 
 async def _serve(scope, send) -> None:

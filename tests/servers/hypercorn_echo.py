@@ -6,6 +6,7 @@ null: no class of ours serves. Ends on SIGTERM.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import logging
@@ -19,10 +20,13 @@ MAX_SIZE = 16 << 20  # bytes
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ping-interval", type=float, metavar="SECONDS")
     listener = socket.create_server(("127.0.0.1", 0))
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.websocket_max_message_size = MAX_SIZE
+    config.websocket_ping_interval = parser.parse_args().ping_interval
     config.errorlog = logging.getLogger("hypercorn.error")
     ready = {"port": listener.getsockname()[1], "protocol": "hypercorn", "backend": None}
     print(json.dumps(ready), flush=True)

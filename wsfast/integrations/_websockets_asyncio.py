@@ -38,7 +38,7 @@ _send_text, _send_binary = Protocol.send_text, Protocol.send_binary
 
 OLD = frames.OLD  # websockets 15, where some attributes have other names
 CLIENT, UNPACK, TOKEN_BYTES = frames.CLIENT, frames.UNPACK, frames.TOKEN_BYTES
-PLAIN, MASKED = frames.PLAIN, frames.MASKED
+BUILDERS = frames.PLAIN, frames.MASKED  # [role]
 CORK_LIMIT = 64 << 10  # bytes that are collected at most
 
 cork = False  # whether messages sent while received ones wait leave together
@@ -62,7 +62,7 @@ PROTOCOL = (
 
 
 def own(self: Any) -> bool:
-    """Whether the methods that we do without calling are the library's. Asked once a connection.
+    """Whether the methods that we do without calling are the library's.
 
     ``__module__`` would not tell: wrappers copy it.
     """
@@ -79,39 +79,55 @@ def own(self: Any) -> bool:
     )
 
 
+def role_of(self: Any) -> int | None:
+    """1 for a client, 0 for a server; ``None`` where the library's own code must do it all. Asked
+    once a connection, when the handshake has settled it."""
+    protocol = self.protocol
+    if protocol._state is not OPEN:
+        return None
+    plain = own(self) and not protocol.extensions
+    role = self._wsfast_role = int(protocol.side is CLIENT) if plain else None
+    return role
+
+
 # ---- receiving ----------------------------------------------------------------------------------
 
 
 def data_received(self: Any, data: bytes) -> None:
     protocol = self.protocol
     try:
-        plain = self._wsfast_own
+        role = self._wsfast_role
         expected = protocol._wsfast_parser
     except AttributeError:
-        plain = self._wsfast_own = own(self)
+        role = role_of(self)
         expected = getattr(protocol, "_wsfast_parser", None)
     reader = protocol.reader
+    assembler = self.recv_messages
     # Whether what comes next can be a whole message like any other, by the cheapest questions.
     if (
-        not plain
+        role is None
         or expected is not protocol.parser
         or type(data) is not bytes
         or protocol._state is not OPEN
-        or protocol.extensions
         or protocol.debug
         or protocol.writes  # what somebody left there leaves with the next read
         or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
+        or assembler.closed
         or struct.unpack is not UNPACK
         or Protocol.events_received is not _events_received
     ):
         _data_received(self, data)
         return
-    scanner = frames.scanner_of[protocol.side is CLIENT][0]
+    scanner = frames.scanner_of[role][0]
     most = protocol.max_size if OLD else protocol.max_message_size
     if not OLD and protocol.max_fragment_size is not None:
         most = frames.largest(protocol, None)
     buffer = reader.buffer
+    if not buffer and (message := scanner.message(data, most)) is not None:
+        assembler.frames.queue.append(message)
+        arrived(assembler, True)
+        return
     if buffer:
         buffer += data
         messages, end, more = scanner.messages(buffer, 0, most)
@@ -123,22 +139,19 @@ def data_received(self: Any, data: bytes) -> None:
         if more:
             buffer += rest
     if messages:
-        put(self.recv_messages, messages, more)
+        assembler.frames.queue.extend(messages)
+        arrived(assembler, more)
     if not more:
         _data_received(self, rest)
 
 
-def put(assembler: Any, messages: list[Whole], last: bool = False) -> None:
-    """``Assembler.put`` of several. Where they are the ``last`` of a read, who waits for them runs
-    at once: what else a read brings must be seen to before."""
-    if assembler.closed:
-        raise EOFError("stream of frames ended")
-    frames = assembler.frames
-    queue = frames.queue
-    queue.extend(messages)
-    if assembler.high is not None and len(queue) > assembler.high:
+def arrived(assembler: Any, last: bool) -> None:
+    """What ``Assembler.put`` does for messages that are queued. Where they are the ``last`` of a
+    read, who waits for them runs at once: what else a read brings must be seen to before."""
+    queue = assembler.frames
+    if assembler.high is not None and len(queue.queue) > assembler.high:
         assembler.maybe_pause()
-    waiter = frames.get_waiter
+    waiter = queue.get_waiter
     if waiter is not None:
         if last and type(waiter) is Waiter:
             waiter.fire()
@@ -186,11 +199,15 @@ async def __aiter__(self: Any) -> AsyncIterator[Any]:
     waiter = getattr(frames, "_wsfast_waiter", None) or waiter_of(frames)
     try:
         while True:
-            if queue and type(queue[0]) is Whole and not assembler.get_in_progress:
+            if queue and not assembler.get_in_progress:
                 message = queue.popleft()
-                if assembler.paused:
-                    assembler.maybe_resume()
-                yield message.payload
+                if type(message) is Whole:
+                    if assembler.paused:
+                        assembler.maybe_resume()
+                    yield message.payload
+                else:
+                    queue.appendleft(message)
+                    yield await self.recv()
             elif queue or assembler.closed or assembler.get_in_progress:
                 yield await self.recv()
             else:
@@ -223,24 +240,22 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
     kind = type(message)
     protocol = self.protocol
     try:
-        plain = self._wsfast_own
+        role = self._wsfast_role
     except AttributeError:
-        plain = self._wsfast_own = own(self)
-    masked = protocol.side is CLIENT
+        role = role_of(self)
     as_text = text is not False if kind is str else text is True
     if not (
-        plain
+        role is not None
         and (kind is str or kind is bytes or kind is bytearray)
         and protocol._state is OPEN
         and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
-        and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
-        and not protocol.debug
-        and not (masked and secrets.token_bytes is not TOKEN_BYTES)
+        and not (protocol.expect_continuation_frame or protocol.writes or protocol.debug)
+        and not (role and secrets.token_bytes is not TOKEN_BYTES)
         and (Protocol.send_text is _send_text if as_text else Protocol.send_binary is _send_binary)
     ):
         return False
     try:
-        frame = (MASKED if masked else PLAIN).build(0x81 if as_text else 0x82, message)
+        frame = BUILDERS[role].build(0x81 if as_text else 0x82, message)
         if not (corked or cork or CORKING) or not collected(self, frame):
             self.transport.write(frame)
     except Exception:
@@ -321,7 +336,9 @@ def selftest() -> None:
     """What is put into the library's queue comes out of ``recv()`` and out of the library's."""
     for receive in (recv, _recv):
         stub: Any = Stub()
-        put(stub.recv_messages, [Whole(frames.TEXT, "héllo"), Whole(frames.BINARY, b"\xff")])
+        inbox = stub.recv_messages
+        inbox.frames.queue += [Whole(frames.TEXT, "héllo"), Whole(frames.BINARY, b"\xff")]
+        arrived(inbox, False)
         if [result(receive(stub)), result(receive(stub))] != ["héllo", b"\xff"]:
             raise AssertionError("messages do not come out of the queue as they went in")
 

@@ -249,7 +249,7 @@ class Input(Output):
         But not the keepalive's if the peer does not read either: it could then pin us for ever.
         """
         if self._keepalive is not None:
-            self._keepalive.hold(not self._reading and self._drained is None)
+            self._keepalive.hold(not self._reading and not self._full)
         if self._message_timer is not None:
             self._message_timer.hold(not self._reading)
 

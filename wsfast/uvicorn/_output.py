@@ -9,10 +9,12 @@ before the transport's, and its state a second one beside that of the ASGI conve
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from wsfast.codec import FrameEncoder
 from wsfast.errors import LocalProtocolError
 from wsfast.frames import Role
+from wsfast.prepared import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,15 +38,19 @@ class Output(asyncio.Protocol):
     __slots__ = (
         "_abort_at",
         "_abort_timer",
+        "_clear",
         "_cork",
-        "_drained",
         "_encode_binary",
         "_encode_text",
         "_encoder",
         "_flush_due",
+        "_full",
         "_held",
+        "_job",
+        "_kind",
         "_limits",
         "_loop",
+        "_offload",
         "_open",
         "_outbox",
         "_pongs",
@@ -74,8 +80,11 @@ class Output(asyncio.Protocol):
         self.extensions = ()
         self._open = False
         self._queue: list[Any] = []  # what waits for the application; its end is the next
-        self._streaming = False  # open, and the transport takes more
-        self._drained: asyncio.Event | None = None  # there while the transport takes no more
+        self._streaming = False  # open, the transport takes more, and of any size
+        self._offload: int | None = None  # the size from which a thread compresses
+        self._job = False  # a thread has a message
+        self._full = False  # the transport takes no more
+        self._clear: asyncio.Event | None = None  # there while either makes ``send`` wait
         self._held = cork == "burst"  # the next frame may have to be collected
         self._outbox: list[bytes] = []  # frames collected
         self._room = CORK_BYTES  # for more of them
@@ -87,12 +96,14 @@ class Output(asyncio.Protocol):
         self._abort_timer: asyncio.TimerHandle | None = None
         self._unsent = 0  # bytes in the transport when the timer was set
 
-    def _begin_output(self, deflate: Deflate | None) -> None:
+    def _begin_output(self, deflate: Deflate | None, offload: int | None) -> None:
         self._encoder = FrameEncoder(Role.SERVER, deflate=deflate)
         self._encode_text = self._encoder.text
         self._encode_binary = self._encoder.binary
+        self._kind = kind_of(self)  # type: ignore[arg-type]
         self._open = True
-        self._streaming = self._drained is None
+        self._offload = None if deflate is None else offload
+        self._streaming = not self._full and self._offload is None
 
     def _converse(self, message: Mapping[str, Any]) -> None:
         """The application sent something that is not a message, or is out of place."""
@@ -105,10 +116,13 @@ class Output(asyncio.Protocol):
         its ``RuntimeError`` for a message that is out of place.
         """
         if not self._streaming or message["type"] != "websocket.send":
-            if self._drained is not None:
+            if self._clear is not None:
                 await self._drain(message["type"])
             if not self._open or message["type"] != "websocket.send":
                 self._converse(message)
+                return
+            if self._offload is not None and self._is_large(message):
+                await self._send_from_thread(message)
                 return
         if len(message) == 2 and "text" in message and (text := message["text"]) is not None:
             frame = self._encode_text(text)
@@ -134,7 +148,7 @@ class Output(asyncio.Protocol):
             return self._encode_binary(data)
         prepared = message.get("wsfast.prepared")
         if prepared is not None:
-            return prepared.frame_for(self)  # type: ignore[no-any-return]
+            return prepared.frame_of(self._kind, self)  # type: ignore[no-any-return]
         compress = message.get("wsfast.compress")
         if data is not None:
             return self._encoder.binary(data, compress=compress)
@@ -142,6 +156,49 @@ class Output(asyncio.Protocol):
         if data is not None:
             return self._encoder.text(data, compress=compress)
         return None
+
+    # Compression off the event loop
+
+    def _is_large(self, message: Mapping[str, Any]) -> bool:
+        """Whether a thread compresses it; what may change meanwhile (a ``bytearray``) none does."""
+        if message.get("wsfast.compress") is False:
+            return False
+        data = message.get("bytes")
+        if data is None:
+            data = message.get("text")
+        return isinstance(data, (str, bytes)) and len(data) >= self._offload  # type: ignore[operator]
+
+    async def _send_from_thread(self, message: Mapping[str, Any]) -> None:
+        """Encode in the loop's executor; the other messages wait, but not Ping, Pong and Close.
+
+        It leaves even if we are cancelled meanwhile: the compressor has seen it, and what it
+        compresses next may refer to it (RFC 7692 §7.1.1.1).
+        """
+        left = self._loop.create_future()
+        job = self._loop.run_in_executor(None, self._encode, message)
+        job.add_done_callback(partial(self._leave, message, left))
+        self._job = True
+        self._hold()
+        await left
+
+    def _leave(
+        self, message: Mapping[str, Any], left: asyncio.Future[None], job: asyncio.Future[Any]
+    ) -> None:
+        """A thread is done: send, as if it had taken no time."""
+        self._job = False
+        try:
+            frame = job.result()
+            if not self._open:
+                self._converse(message)
+            elif not self.transport.is_closing():
+                self._collect(frame)
+        except BaseException as exc:
+            if not left.done():
+                left.set_exception(exc)
+        else:
+            if not left.done():
+                left.set_result(None)
+        self._release()
 
     # For wsfast.broadcast
 
@@ -154,7 +211,7 @@ class Output(asyncio.Protocol):
         """Send without waiting, however much the transport holds: the caller's to watch."""
         if not self._open:
             raise LocalProtocolError("closing")
-        frame = message.frame_for(self)  # type: ignore[arg-type]
+        frame = message.frame_of(self._kind, self)  # type: ignore[arg-type]
         if self._queue or self._held:
             self._collect(frame)
         else:
@@ -212,20 +269,29 @@ class Output(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The transport has enough to write: ``send`` waits."""
         self._streaming = False
-        if self._drained is None:
-            self._drained = asyncio.Event()
+        self._full = True
+        self._hold()
 
     def resume_writing(self) -> None:
         """The transport takes more."""
-        self._streaming = self._open
-        if self._drained is not None:
-            self._drained.set()
-            self._drained = None
+        self._streaming = self._open and self._offload is None
+        self._full = False
+        self._release()
         if self._pongs:
             pongs = b"".join(self._pongs)
             self._pongs.clear()
             if not self.transport.is_closing():  # else our last frame was a Close
                 self._write(pongs)
+
+    def _hold(self) -> None:
+        if self._clear is None:
+            self._clear = asyncio.Event()
+
+    def _release(self) -> None:
+        """Those that wait go on in the order they came."""
+        if self._clear is not None and not self._full and not self._job:
+            self._clear.set()
+            self._clear = None
 
     def _send_pongs(self, pongs: list[bytes]) -> None:
         """Answer Pings; to a peer that does not read, only ``max_pending_pongs`` of each read.
@@ -233,7 +299,7 @@ class Output(asyncio.Protocol):
         §5.5.3 allows to answer only the most recent Ping, so the newest replaces the last.
         """
         most = self._limits.max_pending_pongs
-        while pongs and self._drained is None:
+        while pongs and not self._full:
             if self._waiting():
                 del pongs[most - 1 : -1]
             self._write(b"".join(pongs[:PONGS]))
@@ -242,20 +308,22 @@ class Output(asyncio.Protocol):
         del self._pongs[most - 1 : -1]
 
     async def _drain(self, purpose: str) -> None:
-        """Wait until the transport takes more; to close, only for as long as the peer reads.
+        """Wait until the transport takes more and no thread has a message.
 
-        As ``_abort`` has it: LEAST_READ in each ``close_timeout``, or the end is now.
+        To close, only for as long as the peer reads. As ``_abort`` has it: LEAST_READ in each
+        ``close_timeout``, or the end is now.
         """
         patience = self.close_timeout if purpose == "websocket.close" else None
-        while self._drained is not None:
+        while self._clear is not None:
             unsent = self._waiting()
             try:
                 async with asyncio.timeout(patience):
-                    await self._drained.wait()
+                    await self._clear.wait()
             except TimeoutError:
-                if self._waiting() > unsent - LEAST_READ:
+                if self._full and self._waiting() > unsent - LEAST_READ:
                     self._abort_at = self._loop.time()
                     return
+                patience = max(patience or 0.0, GRACE)  # for the thread, if it was 0
 
     # The end of the transport
 
@@ -270,6 +338,24 @@ class Output(asyncio.Protocol):
         self._cancel_close_timer()
         if not self.transport.is_closing():  # asyncio's TLS cannot be aborted once closed twice
             self.transport.close()
+        self._abort_in_time()
+
+    def _half_close(self) -> bool:
+        """End our direction only, so that our Close frame gets there (RFC 6455 §7.1.1).
+
+        A socket that is closed with octets unread, or is sent more, resets its connection: proxies
+        then pass nothing on. What comes until the peer ends its own, or the deadline, is discarded.
+        """
+        transport = self.transport
+        if self.close_timeout is None or transport.is_closing() or not transport.can_write_eof():
+            return False
+        self._pongs.clear()
+        transport.write_eof()
+        self._abort_in_time()
+        return True
+
+    def _abort_in_time(self) -> None:
+        """Whatever the peer reads or sends."""
         deadline = self._deadline()
         if deadline is not None and self._abort_timer is None:
             self._unsent = self._waiting()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import Enum
-from functools import lru_cache
-from sys import maxsize
 
 from uvicorn.logging import TRACE_LOG_LEVEL
 from uvicorn.protocols.utils import (
@@ -23,6 +21,7 @@ from wsfast.frames import Close, Limits
 from ._input import Input
 from ._keepalive import Keepalive
 from ._opening import Denial, Opening, rejection
+from ._options import check, limits_under
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
 
     from wsfast._handshake_values import Negotiated
 
-_CHOICES = {
-    "text": ("str", "bytes"),
-    "cork": ("auto", "burst", "off"),
-    "wake": ("direct", "future"),
-}
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -51,16 +45,12 @@ class State(Enum):
     OPEN = "open"
     CLOSING = "our Close frame is sent, the peer's is awaited"
     ENDED = "ended by the peer, a fault or the server"
+    LINGERING = "ended by a fault, and the peer may still be sending"
     LOST = "the transport is gone"
 
 
 _NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
-
-
-@lru_cache(maxsize=64)
-def _limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
-    """The limits of a class under uvicorn's options (0 messages: any number); one for all."""
-    return limits.replace(max_message=max_size, queue_messages=max_queue or maxsize)
+_OVER = (State.ENDED, State.LINGERING)
 
 
 class WebSocketProtocol(Input):
@@ -79,6 +69,9 @@ class WebSocketProtocol(Input):
             reads the request, and has no deadline for it.
 
     deflate what is asked of permessage-deflate, unless uvicorn's ``ws_per_message_deflate`` is off
+    offload from so many characters or bytes a message is compressed in the loop's default
+            executor, one at a time: other sends wait for it, control frames do not; None: never.
+            64 KiB or more make sense: to go to a thread and back costs 0.1 ms.
 
     In a scope ``extensions["wsfast"]`` is ``{"version": 1, "connection": …}``: this object, whose
     ``send_prepared``, ``bytes_queued``, ``drain`` and ``disconnect`` make it a target of
@@ -92,6 +85,7 @@ class WebSocketProtocol(Input):
     deflate: ClassVar[PerMessageDeflate] = PerMessageDeflate(  # what uvicorn asks
         server_max_window_bits=12, client_max_window_bits=12, mem_level=5
     )
+    offload: ClassVar[int | None] = None
 
     __slots__ = (
         "__weakref__",
@@ -107,14 +101,7 @@ class WebSocketProtocol(Input):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name, allowed in _CHOICES.items():
-            if getattr(cls, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
-        if not isinstance(cls.limits, Limits):
-            raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
-        if not isinstance(cls.deflate, PerMessageDeflate):
-            name = type(cls.deflate).__name__
-            raise TypeError(f"deflate must be a PerMessageDeflate, not {name}")
+        check(cls)
 
     def __init__(
         self,
@@ -125,7 +112,7 @@ class WebSocketProtocol(Input):
     ) -> None:
         if not config.loaded:
             config.load()
-        limits = _limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
+        limits = limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
         super().__init__(_loop or asyncio.get_event_loop(), limits, self.cork, self.wake)
         self._config = config
         self._server_state = server_state
@@ -222,7 +209,7 @@ class WebSocketProtocol(Input):
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
         if self._outbox:
             self._flush()
-        if self._state is not State.CLOSING:
+        if self._state is not State.CLOSING and self._state is not State.LINGERING:
             self._hang_up()
 
     def _send_500(self) -> None:
@@ -247,15 +234,15 @@ class WebSocketProtocol(Input):
             self._answer(kind, message)
         elif state is State.DENYING:
             self._deny(message)
-        elif state is State.LOST or (state is State.ENDED and kind == "websocket.send"):
+        elif state is State.LOST or (state in _OVER and kind == "websocket.send"):
             raise ClientDisconnected()
-        elif state is State.OPEN or state is State.ENDED:
+        elif state is State.OPEN or state in _OVER:
             if kind != "websocket.close":
                 raise RuntimeError(
                     "Expected ASGI message 'websocket.send' or 'websocket.close', "
                     f"but got '{kind}'."
                 )
-            if not self.transport.is_closing():
+            if state is not State.LINGERING and not self.transport.is_closing():
                 self._close(message.get("code", 1000), message.get("reason") or "")
         else:
             raise RuntimeError(
@@ -318,7 +305,7 @@ class WebSocketProtocol(Input):
             deflater = extension.deflater()
         self.extensions = agreed
         self._begin_input(self.text, inflater)
-        self._begin_output(deflater)
+        self._begin_output(deflater, self.offload)
 
     def _deny(self, message: Mapping[str, Any]) -> None:
         assert self._denial is not None
@@ -360,18 +347,27 @@ class WebSocketProtocol(Input):
             self._hang_up()
         elif not self.transport.is_closing():
             if isinstance(last, Close):
-                code, reason = last.code, last.reason
+                self._put(
+                    {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
+                )
+                self._finish(last.code, last.reason)
             else:
-                code, reason = last.close_code, str(last)
-            self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
-            self._finish(code, reason)
+                self._fault(last.close_code, str(last))
 
-    def _finish(self, code: int, reason: str = "") -> None:
+    def _fault(self, code: int, reason: str) -> None:
+        """End because of the peer, which may still be sending."""
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._finish(code, reason, linger=True)
+
+    def _finish(self, code: int, reason: str = "", linger: bool = False) -> None:
         """Close without waiting for the peer."""
         self._end_as(State.ENDED)
         self._outbox.append(self._encoder.close(code, reason))
         self._flush()
-        self._hang_up()
+        if linger and self._half_close():
+            self._state = State.LINGERING
+        else:
+            self._hang_up()
 
     def _end_as(self, state: State) -> None:
         self._state = state
@@ -381,8 +377,7 @@ class WebSocketProtocol(Input):
 
     def _message_expired(self) -> None:
         """The peer is too slow."""
-        self._put({"type": "websocket.disconnect", "code": 1008, "reason": "message timeout"})
-        self._finish(1008, "message timeout")
+        self._fault(1008, "message timeout")
 
     def _ping(self, payload: bytes) -> None:
         self._write(self._encoder.ping(payload))

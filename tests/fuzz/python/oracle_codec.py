@@ -155,15 +155,19 @@ def scan(data: bytes) -> None:
     def run(module: ModuleType) -> object:
         scanner = module.Scanner(policy, mutable=mutable, opcodes=("T", "B"))
 
+        def shown(one: Any) -> object:
+            return one and (one.opcode, one.payload, one.data, one.fin)
+
         def whole() -> object:
             found, end, more = scanner.messages(buf, pos, most)
-            return [(one.opcode, one.payload, one.data, one.fin) for one in found], end, more
+            return [shown(one) for one in found], end, more
 
         return [
             outcome(module.parse_header, buf, pos, policy=policy),
             outcome(module.scan, buf, pos, policy=policy, max_frame=most, max_frames=count),
             outcome(scanner.frame, buf, pos, most),
             outcome(whole),
+            outcome(lambda: shown(scanner.message(buf, most))),
             scanner.frames,
         ]
 

@@ -1,0 +1,133 @@
+"""The servers of bench_broadcast.py: ``python benchmarks/broadcast_servers.py ID COUNT``.
+
+Each prints its port and waits for COUNT connections. Each line of standard input, ``WAY SIZE``, is
+then answered with the CPU time in nanoseconds, kernel included, that it took to write a message to
+all of them in that way. The end of standard input ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import process_time_ns
+from typing import Any
+
+from deflate_cases import DeflateCase
+
+from wsfast import Connection, PreparedMessage, Role, StreamPeer, broadcast, install
+from wsfast.deflate import PerMessageDeflate
+from wsfast.handshake import ServerHandshake, accept, check_upgrade
+
+CONFIG = PerMessageDeflate(server_no_context_takeover=True, server_max_window_bits=12)
+Prepare = Callable[[str], Callable[[], object]]  # what it returns is timed
+
+
+def text(size: int) -> str:
+    return DeflateCase("deflate", size).messages[0]
+
+
+async def answer(ways: dict[str, Prepare], listener: Any, full: asyncio.Event) -> None:
+    print(listener.getsockname()[1], flush=True)
+    await full.wait()
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a collection would fall on whoever is timed
+    for line in sys.stdin:
+        way, size = line.split()
+        send = ways[way](text(int(size)))
+        start = process_time_ns()
+        send()
+        print(process_time_ns() - start, flush=True)
+        gc.collect()
+    os._exit(0)  # without a thousand closing handshakes
+
+
+async def wsfast(count: int) -> None:
+    """``Connection`` and asyncio's streams; beside them what the streams take, and the kernel."""
+    peers: list[StreamPeer] = []
+    full = asyncio.Event()
+
+    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = ServerHandshake().feed(await reader.readuntil(b"\r\n\r\n"))
+        assert request is not None
+        offer = check_upgrade(request.method, request.http_version, request.headers)
+        response = accept(offer, extensions=[CONFIG])
+        writer.write(bytes(response))
+        peers.append(StreamPeer(Connection(Role.SERVER, extensions=response.extensions), writer))
+        if len(peers) == count:
+            full.set()
+
+    def each(message: str) -> None:
+        for peer in peers:
+            peer.connection.send(message)
+            peer.flush()
+
+    def writing(write: Callable[[StreamPeer], Any]) -> Prepare:
+        """A frame ready made, and nothing of ours around the call that takes it."""
+
+        def prepare(message: str) -> Callable[[], object]:
+            frame = PreparedMessage(message).frame_for(peers[0].connection)
+            writes = [write(peer) for peer in peers]
+            return lambda: [write(frame) for write in writes]
+
+        return prepare
+
+    def copied(peer: StreamPeer) -> socket.socket:
+        fd = peer.writer.get_extra_info("socket").fileno()
+        return socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM)
+
+    ways: dict[str, Prepare] = {
+        "prepared": lambda message: partial(broadcast, peers, message),
+        "each": lambda message: partial(each, message),
+        "written": writing(lambda peer: peer.writer.write),
+        "kernel": writing(lambda peer: copied(peer).send),
+    }
+    server = await asyncio.start_server(joined, "127.0.0.1", 0, backlog=count)
+    await answer(ways, server.sockets[0], full)
+
+
+async def websockets(count: int) -> None:
+    """Its own server and its own ``broadcast()``; nothing but keepalive is off."""
+    from websockets.asyncio.server import broadcast, serve
+    from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+
+    connections: set[Any] = set()
+    full = asyncio.Event()
+
+    async def joined(connection: Any) -> None:
+        connections.add(connection)
+        if len(connections) == count:
+            full.set()
+        await connection.wait_closed()
+
+    deflate = ServerPerMessageDeflateFactory(
+        server_no_context_takeover=CONFIG.server_no_context_takeover,
+        server_max_window_bits=CONFIG.server_max_window_bits,
+        compress_settings={"memLevel": CONFIG.mem_level},
+    )
+    server = await serve(
+        joined, "127.0.0.1", 0, extensions=[deflate], ping_interval=None, backlog=count
+    )
+    ways: dict[str, Prepare] = {
+        "broadcast": lambda message: partial(broadcast, connections, message)
+    }
+    await answer(ways, next(iter(server.sockets)), full)
+
+
+def main() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    name, count = sys.argv[1:]
+    if name == "websockets+wsfast":
+        install("websockets", on_refusal="raise")
+    asyncio.run((wsfast if name == "wsfast" else websockets)(int(count)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What a subclass of the protocol may set, and what uvicorn's own options make of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from sys import maxsize
+
+from wsfast.deflate import PerMessageDeflate
+from wsfast.frames import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._protocol import WebSocketProtocol
+
+_CHOICES = {
+    "text": ("str", "bytes"),
+    "cork": ("auto", "burst", "off"),
+    "wake": ("direct", "future"),
+}
+
+
+def check(cls: type[WebSocketProtocol]) -> None:
+    """``TypeError`` or ``ValueError`` for a class attribute that will not do."""
+    for name, allowed in _CHOICES.items():
+        if getattr(cls, name) not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
+    if not isinstance(cls.limits, Limits):
+        raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
+    if not isinstance(cls.deflate, PerMessageDeflate):
+        raise TypeError(f"deflate must be a PerMessageDeflate, not {type(cls.deflate).__name__}")
+    if cls.offload is not None:
+        if not isinstance(cls.offload, int) or isinstance(cls.offload, bool):
+            raise TypeError(f"offload must be an int or None, not {type(cls.offload).__name__}")
+        if cls.offload < 1:
+            raise ValueError(f"offload must be at least 1, not {cls.offload}")
+
+
+@lru_cache(maxsize=64)
+def limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
+    """The limits of a class under uvicorn's options (0 messages: any number); one for all."""
+    return limits.replace(max_message=max_size, queue_messages=max_queue or maxsize)
