@@ -136,7 +136,7 @@ def test_import_is_small(run_python: Any, name: str | None) -> None:
     assert "wsfast.frames" in loaded, done.stderr
     assert not loaded & {*HEAVY, *HOSTS}
     late = {"connection", "handshake", "deflate", "prepared", "uvicorn", "cli", "close_codes"}
-    late |= {"integrations", "broadcasting", "_zlib"}
+    late |= {"integrations", "broadcasting", "_zlib", "_contexts", "_deflate_py"}
     assert not loaded & {f"wsfast.{module}" for module in late}
 
 
