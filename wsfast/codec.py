@@ -51,6 +51,7 @@ Whole = _impl.Whole
 instance = _impl.instance
 take = _impl.take
 take_text = _impl.take_text
+take_utf8 = _impl.take_utf8
 
 
 def backend() -> str:
