@@ -98,6 +98,13 @@ HOSTS: Mapping[str, Host] = {
             Group("websockets.asyncio.server", f"{_HERE}._websockets_broadcast"),
         ),
         Host("wsproto", "1.2", "1.4", "", Group("wsproto", f"{_HERE}._wsproto")),
+        Host(
+            "simple-websocket",
+            "1.0",
+            "1.2",
+            "",
+            Group("simple_websocket", f"{_HERE}._simple_websocket"),
+        ),
         Host("uvicorn", "0.36", None, _UVICORN),
     )
 }

@@ -69,11 +69,13 @@ def test_the_real_ranges():
     fit = {
         "websockets": ("15.0.1", "16.0", "17.4", "17.99"),
         "wsproto": ("1.2.0", "1.3.2"),
+        "simple-websocket": ("1.0.0", "1.1.0"),
         "uvicorn": ("0.36.0", "1.0"),
     }
     not_fit = {
         "websockets": ("15.0", "14.2", "18.0", "18.0rc1"),
         "wsproto": ("1.1.0", "1.4"),
+        "simple-websocket": ("0.10.1", "1.2.0"),
         "uvicorn": ("0.35.1",),
     }
     assert list(HOSTS) == list(fit)

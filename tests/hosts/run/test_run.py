@@ -30,7 +30,8 @@ def backend():
 def status():
     absent = os.environ.get("FAKE_ABSENT", "").split(",")
     host = namedtuple("Host", "name state")
-    return [host(n, "absent" if n in absent else "off") for n in ("websockets", "wsproto")]
+    names = "websockets", "wsproto", "simple-websocket"
+    return [host(n, "absent" if n in absent else "off") for n in names]
 """
 SWITCH = """\
 import os
@@ -100,7 +101,7 @@ def test_no_command(words, refused):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--only websockets,autobahn x", "unknown host 'autobahn'; known: websockets,wsproto"),
+        ("--only websockets,autobahn x", "known: websockets,wsproto,simple-websocket"),
         ("--only uvicorn x", "uvicorn --ws wsfast.uvicorn:WebSocketProtocol"),
         ("--policy lax x", "invalid choice"),
     ],
@@ -215,8 +216,9 @@ def test_no_extension(fake, ran):
 def test_absent_hosts(fake, ran, refused):
     done = ran("-m", "this", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
     assert (done.returncode, done.stderr) == (0, "")
-    done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets", PYTHONPATH=fake)
-    assert "has neither websockets nor wsproto, so nothing is accelerated" in done.stderr
+    done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets,simple-websocket", PYTHONPATH=fake)
+    says = "has neither websockets nor wsproto nor simple-websocket, so nothing is accelerated"
+    assert says in done.stderr
     line = ["--only", "websockets,wsproto", "-m", "this"]
     said = refused(3, *line, FAKE_ABSENT="wsproto", PYTHONPATH=fake)
     assert f"{PYTHON} has no wsproto" in said
