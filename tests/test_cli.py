@@ -90,11 +90,20 @@ def test_status_shows_the_variables_in_force(capsys, monkeypatch):
 
 def test_status_without_extension_names_the_slow_path(capsys, monkeypatch):
     monkeypatch.setattr(wsfast, "backend", lambda: "python")
-    monkeypatch.setattr(status, "kernels", list)
+    monkeypatch.setitem(sys.modules, "wsfast._kernels_c", None)
     monkeypatch.setattr("wsfast.codec._wish", "")  # whatever chose the back end of this run
     out = output(capsys, "status")
     assert "much slower; no C extension" in out
-    assert "kernels      none" in out
+    assert "kernels      none: the C extension is not there" in out
+
+
+def test_status_with_an_extension_that_does_not_load(capsys, monkeypatch, tmp_path):
+    """WSFAST_BACKEND=python goes round it."""
+    (tmp_path / "_kernels_c.py").write_text("raise ImportError('undefined symbol')")
+    monkeypatch.setattr(wsfast, "__path__", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wsfast._kernels_c", raising=False)
+    out = output(capsys, "status")
+    assert "kernels      none: the C extension does not load (undefined symbol)" in out
 
 
 @pytest.mark.parametrize(

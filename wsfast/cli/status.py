@@ -46,14 +46,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def kernels() -> list[str]:
-    """The kernels of the C extension that this machine can run, best first; none without it."""
+def kernels() -> str:
+    """The kernels of the C extension that this machine can run, best first; or why none."""
     try:
         kernels_c: Any = import_module("wsfast._kernels_c")
     except ModuleNotFoundError:
-        return []
-    found: list[str] = kernels_c._available()
-    return found
+        return "none: the C extension is not there"
+    except ImportError as exc:  # WSFAST_BACKEND=python went round it
+        return f"none: the C extension does not load ({exc})"
+    return ", ".join(kernels_c._available())
 
 
 def _package() -> list[tuple[str, str]]:
@@ -66,7 +67,7 @@ def _package() -> list[tuple[str, str]]:
     return [
         ("wsfast", f"{wsfast.__version__}, {wsfast.__path__[0]}"),
         ("back end", name),
-        ("kernels", ", ".join(kernels()) or "none: the C extension is not there"),
+        ("kernels", kernels()),
     ]
 
 
