@@ -97,12 +97,13 @@ class Switch:
 
     def is_active(self, name: str) -> bool:
         (life,) = self._named((name,))
-        return any(live.standing() for live in life.groups)
+        return any(live.standing() for live in life.groups) or bool(life.made())
 
     def forked(self) -> None:
         """In a child of fork(): another thread may have held the lock; no hit was ours."""
         self._lock = threading.RLock()
         for life in self._hosts.values():
+            life.made_before += life.made() or 0
             for live in life.groups:
                 live.count_from(0)
 
@@ -265,14 +266,14 @@ class Switch:
 
     def _state(self, life: LiveHost, version: str | None, active: bool) -> tuple[State, str]:
         reason = "; ".join([*map(str, life.refusals()), *life.notes()])
-        if active:
+        if active or life.made():
             return "active", reason
         if life.refusals():
             return "refused", reason
         if version is None:
             return "absent", "not installed"
         if life.why_off:
-            return "off", life.why_off
+            return ("off", life.why_off) if life.made() is None else ("pending", reason)
         try:
             check_version(life.host)
         except Refusal as exc:

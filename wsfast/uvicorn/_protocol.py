@@ -40,6 +40,7 @@ _CHOICES = {
     "wake": ("direct", "future"),
 }
 logger = logging.getLogger("uvicorn.error")
+made = 0  # connections of this process, for wsfast.status()
 
 
 class State(Enum):
@@ -123,6 +124,8 @@ class WebSocketProtocol(Input):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        global made
+        made += 1
         if not config.loaded:
             config.load()
         limits = _limits_under(self.limits, config.ws_max_size, config.ws_max_queue)
