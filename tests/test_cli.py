@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import wsfast
-from wsfast import cli
+from wsfast import _zlib, cli
 from wsfast.cli import _text, status
 
 
@@ -75,6 +75,22 @@ def test_status_names_version_back_end_and_python(capsys):
 def test_status_says_why_the_build_failed_and_trusts_no_text(capsys, monkeypatch):
     monkeypatch.setattr(wsfast, "build_info", lambda: {"ok": False, "reason": "no \x1b[2Jcc"})
     assert r"C build      failed: no \x1b[2Jcc" in output(capsys, "status")
+
+
+def test_status_lists_what_can_compress(capsys, monkeypatch):
+    load = _zlib.load
+
+    def loads(name=None):
+        if name == "isal":
+            raise ImportError(name)
+        return load("zlib")
+
+    monkeypatch.setattr(_zlib, "load", loads)
+    assert """\
+compression  zlib: the default
+             zlib-ng: installed; in the program: wsfast.set_zlib_backend("zlib-ng")
+             isal: not installed; pip install 'wsfast[isal]'
+""" in output(capsys, "status")
 
 
 def test_status_shows_the_variables_in_force(capsys, monkeypatch):

@@ -13,11 +13,11 @@ from typing import Any
 from ._text import printable
 
 DESCRIPTION = """\
-Say which implementation of wsfast this Python runs, why it is not the C one where it is not, which
-WSFAST variables are in force, and for each WebSocket library and server installed here whether
-wsfast.install() would accelerate it, why not, and how to switch wsfast on. Run it with the Python,
-and in the environment, of your server. What it tells of libraries it has tried in a process of its
-own: inside your program, wsfast.status() tells what is.
+Say which implementation of wsfast this Python runs, why it is not the C one where it is not, what
+can compress, which WSFAST variables are in force, and for each WebSocket library and server
+installed here whether wsfast.install() would accelerate it, why not, and how to switch wsfast on.
+Run it with the Python, and in the environment, of your server. What it tells of libraries it has
+tried in a process of its own: inside your program, wsfast.status() tells what is.
 """
 SLOW = "pure Python: the same behaviour, much slower"
 PROBE_TIMEOUT = 60.0  # seconds
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; always 0, since every state it can print is one that works."""
-    rows = [*_package(), *_build(), *_surroundings(), *_hosts(), *_uvicorn()]
+    rows = [*_package(), *_build(), *_compression(), *_surroundings(), *_hosts(), *_uvicorn()]
     width = max([len(name) for name, _ in rows])
     for name, text in rows:
         print(f"{name.ljust(width)}  {printable(text)}")
@@ -81,6 +81,23 @@ def _build() -> list[tuple[str, str]]:
     if info["reason"] == "WSFAST_BUILD=no":
         word = "not tried"
     return [("C build", f"{word}: {info['reason']}")]
+
+
+def _compression() -> list[tuple[str, str]]:
+    """What can compress, the default first, which is what runs unless a program asks for more."""
+    from wsfast import _zlib
+
+    rows: list[tuple[str, str]] = []
+    for name in _zlib.BACKENDS:
+        try:
+            _zlib.load(name)
+        except ImportError:
+            text = f"not installed; pip install 'wsfast[{name}]'"
+        else:
+            ask = f'installed; in the program: wsfast.set_zlib_backend("{name}")'
+            text = "the default" if name == _zlib.load().name else ask
+        rows.append(("" if rows else "compression", f"{name}: {text}"))
+    return rows
 
 
 def _surroundings() -> list[tuple[str, str]]:
