@@ -169,6 +169,32 @@ def test_status_says_what_install_would_do(capsys, monkeypatch, probed, found, s
     assert ("import wsfast; wsfast.install()" in out) is says.endswith("on:")
 
 
+@pytest.mark.parametrize(
+    ("found", "chosen", "code"),
+    [
+        ({}, "", 0),
+        ({"reason": "x moved"}, "", 1),
+        ({"state": "refused", "reason": "x moved"}, "websockets", 1),
+        ({"state": "refused", "reason": "x moved"}, "wsproto", 1),
+        ({"state": "refused", "reason": "x moved"}, "0", 0),
+        ({"state": "off", "reason": "the C extension is not there"}, "", 1),
+        ({"error": "ImportError: no"}, "", 1),
+    ],
+)
+@pytest.mark.parametrize("argv", [["status", "--require"], ["status"]])
+def test_status_can_fail(capsys, monkeypatch, probed, found, chosen, code, argv):
+    monkeypatch.setattr(status.metadata, "version", lambda name: "15.0.1")
+    monkeypatch.setenv("WSFAST", chosen)
+    monkeypatch.setenv("WSFAST_REQUIRE", "" if "--require" in argv else "1")
+    probed.update(found)
+    names = chosen if len(chosen) > 1 else "websockets, wsproto"
+    says = f"wsfast status: required, but not to be had: {names}\n"
+    assert cli.main(argv) == code
+    assert capsys.readouterr().err == (says if code else "")
+    monkeypatch.setenv("WSFAST_REQUIRE", "0")
+    assert cli.main(["status"]) == 0
+
+
 def test_status_says_that_a_library_would_be_slower(capsys, monkeypatch):
     monkeypatch.setattr(status.metadata, "version", lambda name: "15.0.1")
     monkeypatch.setattr(wsfast, "backend", lambda: "python")

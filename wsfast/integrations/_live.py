@@ -85,6 +85,7 @@ class LiveHost:
         self.refusal: Refusal | None = None  # of the host as such
         self.settings = Settings("host", False)
         self.quiet = False
+        self.fatal = False  # a refusal is raised, where that is possible
         self.said = ""  # the last warning: one is enough
         self.made_before = 0  # connections that do not count, of the process we forked from
         self.groups = [Live(group) for group in host.groups]
@@ -94,6 +95,10 @@ class LiveHost:
         if self.why_off:
             return []
         return [live for live in self.groups if not live.done and live.refusal is None]
+
+    def awaited(self) -> list[Live]:
+        """Groups whose import we shall see: those that wait, or all where it must fail."""
+        return self.groups if self.fatal and self.refusals() else self.pending()
 
     def refusals(self) -> list[Refusal]:
         every = [self.refusal, *[live.refusal for live in self.groups]]

@@ -65,7 +65,7 @@ _writers = [_writer(getattr(HostStatus, name)) for name in HostStatus.__match_ar
 
 
 class HostRefused(RuntimeError):
-    """``install(on_refusal="raise")`` left a host as it is; ``.statuses`` are those refused."""
+    """``install(on_refusal="raise")`` left a host, or a part of it, as it is; see ``.statuses``."""
 
     statuses: tuple[HostStatus, ...]
 

@@ -334,6 +334,9 @@ def test_pure_python_must_be_asked_for(calls, monkeypatch, warnings, asked):
         assert calls.status().reason.startswith("the C extension is not there, and pure Python")
         (text,) = warnings()
         assert text.startswith("wsfast leaves all hosts alone: the C extension is not there")
+        with pytest.raises(HostRefused, match="fakehost: the C extension is not there") as caught:
+            calls.install(on_refusal="raise")
+        assert [one.name for one in caught.value.statuses] == ["fakehost"]
 
 
 def test_names_are_strings(calls):
