@@ -27,6 +27,10 @@ if "alone" in wishes:
 try:
     import sitecustomize  # type: ignore  # noqa: F401
 finally:
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here in entries[1:]:  # theirs went in front, and may not run the next in the children
+        entries = [here] + [entry for entry in entries if entry != here]
+        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
     if os.environ.get("WSFAST", "").strip() != "0":
         try:
             if sys.version_info < (3, 11):
