@@ -58,7 +58,7 @@ def switch_on(*, policy: str, cork: bool) -> None:
 
 
 def _checked(policy: str, on_refusal: str) -> Literal["warn", "raise", "ignore"]:
-    """What ``on_refusal`` is once the environment was heard."""
+    """Hear the environment; what ``on_refusal`` is then."""
     _one_of("policy", policy, ("host", "strict"))
     _one_of("on_refusal", on_refusal, ("warn", "raise", "ignore"))
     path = _env.report()
