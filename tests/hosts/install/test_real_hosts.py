@@ -136,13 +136,15 @@ try:
 except ImportError:
     import _xxsubinterpreters as interpreters
 import sys, wsfast
-failure = interpreters.run_string(interpreters.create(), f'''
+other = interpreters.create()
+failure = interpreters.run_string(other, f'''
 import sys
 sys.path[:] = {sys.path}
 import wsfast
 print([one.state for one in wsfast.install() if one.state != "absent"])
 wsfast.uninstall()
 ''')
+interpreters.destroy(other)
 print(failure, {one.state for one in wsfast.status()} <= {"off", "absent"})
 """
     done = run_python("-c", code, WSFAST_BACKEND="python", WSFAST=None, WSFAST_REPORT=None)
