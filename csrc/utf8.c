@@ -46,6 +46,14 @@ wsf_utf8_status wsf_utf8_check(const uint8_t *p, size_t n, size_t *valid, size_t
     return found > 0 ? WSF_UTF8_VALID : found < 0 ? WSF_UTF8_INVALID : WSF_UTF8_CUT;
 }
 
+size_t wsf_utf8_count(const uint8_t *p, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += (p[i] & 0xC0) != 0x80; /* all but 10xxxxxx begin one; compilers make vectors of it */
+    return count;
+}
+
 /* Finishes the held sequence with the first bytes of p. Returns how many it took, or -1. */
 static int finish_carry(wsf_utf8 *u, const uint8_t *p, size_t n, size_t *bad)
 {

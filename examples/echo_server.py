@@ -4,7 +4,8 @@
                                    [--max-message BYTES]
 
 Shows what an owner of a ``Connection`` does: feed it, write what it has to send, keep its
-deadlines, and stop reading from a peer that does not read.
+deadlines, and neither read from a peer that does not read nor wait for it for ever. What a server
+on the open internet needs beyond that is in production_server.py.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from wsfast.deflate import PerMessageDeflate
 
 LIMITS = Limits(max_message=16 << 20)
 READ = 64 << 10
+WRITE_TIMEOUT = 20.0  # seconds a peer may take to read what is over the transport's mark
 
 
 async def open_connection(reader, writer, limits):
@@ -83,14 +85,16 @@ async def serve(reader, writer, limits=LIMITS):
             opened = None
             # not writelines(), which never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254)
             writer.write(b"".join(connection.data_to_send()))
-            await writer.drain()  # while the peer does not read, neither do we
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await writer.drain()  # while the peer does not read, neither do we
             if connection.should_close_transport:
                 return
             data = await read_until(reader, connection.next_deadline())
-    except ConnectionError:
+    except (ConnectionError, TimeoutError):
         pass
     finally:
-        writer.close()
+        writer.close()  # flushes, for as long as the peer likes
+        asyncio.get_running_loop().call_later(limits.close_timeout, writer.transport.abort)
 
 
 async def main():

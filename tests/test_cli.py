@@ -1,12 +1,13 @@
 """The command line itself, and ``wsfast status``."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 import wsfast
-from wsfast import cli
+from wsfast import _zlib, cli
 from wsfast.cli import _text, status
 
 
@@ -19,8 +20,9 @@ def probed(monkeypatch):
 
 
 def output(capsys, *argv):
+    """What it prints, the columns two spaces apart."""
     assert cli.main(argv) == 0
-    return capsys.readouterr().out
+    return re.sub(" {2,}", "  ", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["status", "--nonsense"]])
@@ -68,13 +70,29 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
 def test_status_names_version_back_end_and_python(capsys):
     out = output(capsys, "status")
     assert wsfast.__version__ in out
-    assert f"back end     {wsfast.backend()}" in out
+    assert f"back end  {wsfast.backend()}" in out
     assert sys.version.split()[0] in out
 
 
 def test_status_says_why_the_build_failed_and_trusts_no_text(capsys, monkeypatch):
     monkeypatch.setattr(wsfast, "build_info", lambda: {"ok": False, "reason": "no \x1b[2Jcc"})
-    assert r"C build      failed: no \x1b[2Jcc" in output(capsys, "status")
+    assert r"C build  failed: no \x1b[2Jcc" in output(capsys, "status")
+
+
+def test_status_lists_what_can_compress(capsys, monkeypatch):
+    load = _zlib.load
+
+    def loads(name=None):
+        if name == "isal":
+            raise ImportError(name)
+        return load("zlib")
+
+    monkeypatch.setattr(_zlib, "load", loads)
+    assert """\
+compression  zlib: the default
+  zlib-ng: installed; in the program: wsfast.set_zlib_backend("zlib-ng")
+  isal: not installed; pip install 'wsfast[isal]'
+""" in output(capsys, "status")
 
 
 def test_status_shows_the_variables_in_force(capsys, monkeypatch):
@@ -90,11 +108,20 @@ def test_status_shows_the_variables_in_force(capsys, monkeypatch):
 
 def test_status_without_extension_names_the_slow_path(capsys, monkeypatch):
     monkeypatch.setattr(wsfast, "backend", lambda: "python")
-    monkeypatch.setattr(status, "kernels", list)
+    monkeypatch.setitem(sys.modules, "wsfast._kernels_c", None)
     monkeypatch.setattr("wsfast.codec._wish", "")  # whatever chose the back end of this run
     out = output(capsys, "status")
     assert "much slower; no C extension" in out
-    assert "kernels      none" in out
+    assert "kernels  none: the C extension is not there" in out
+
+
+def test_status_with_an_extension_that_does_not_load(capsys, monkeypatch, tmp_path):
+    """WSFAST_BACKEND=python goes round it."""
+    (tmp_path / "_kernels_c.py").write_text("raise ImportError('undefined symbol')")
+    monkeypatch.setattr(wsfast, "__path__", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wsfast._kernels_c", raising=False)
+    out = output(capsys, "status")
+    assert "kernels  none: the C extension does not load (undefined symbol)" in out
 
 
 @pytest.mark.parametrize(
@@ -115,7 +142,7 @@ def test_status_without_uvicorn(capsys, monkeypatch):
         raise status.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(status.metadata, "version", missing)
-    assert "uvicorn      not installed" in output(capsys, "status")
+    assert "uvicorn  not installed" in output(capsys, "status")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +167,34 @@ def test_status_says_what_install_would_do(capsys, monkeypatch, probed, found, s
     monkeypatch.setattr(wsfast, "backend", lambda: "c-scalar")
     probed.update(found)
     out = output(capsys, "status")
-    assert f"websockets   15.0.1: {says}" in out
+    assert f"websockets  15.0.1: {says}" in out
     assert ("import wsfast; wsfast.install()" in out) is says.endswith("on:")
+
+
+@pytest.mark.parametrize(
+    ("found", "chosen", "code"),
+    [
+        ({}, "", 0),
+        ({"reason": "x moved"}, "", 1),
+        ({"state": "refused", "reason": "x moved"}, "websockets", 1),
+        ({"state": "refused", "reason": "x moved"}, "wsproto", 1),
+        ({"state": "refused", "reason": "x moved"}, "0", 0),
+        ({"state": "off", "reason": "the C extension is not there"}, "", 1),
+        ({"error": "ImportError: no"}, "", 1),
+    ],
+)
+@pytest.mark.parametrize("argv", [["status", "--require"], ["status"]])
+def test_status_can_fail(capsys, monkeypatch, probed, found, chosen, code, argv):
+    monkeypatch.setattr(status.metadata, "version", lambda name: "15.0.1")
+    monkeypatch.setenv("WSFAST", chosen)
+    monkeypatch.setenv("WSFAST_REQUIRE", "" if "--require" in argv else "1")
+    probed.update(found)
+    names = chosen if len(chosen) > 1 else "websockets, wsproto, simple-websocket"
+    says = f"wsfast status: required, but not to be had: {names}\n"
+    assert cli.main(argv) == code
+    assert capsys.readouterr().err == (says if code else "")
+    monkeypatch.setenv("WSFAST_REQUIRE", "0")
+    assert cli.main(["status"]) == 0
 
 
 def test_status_says_that_a_library_would_be_slower(capsys, monkeypatch):

@@ -327,7 +327,18 @@ def test_table_says_how_when_and_what_was_not_ideal():
     assert "Not pinned" in text
     assert "slow client" in text
     assert "50.0k → 50.0k" in text
+    assert "– → –" not in text
+    assert "System calls were not counted: strace is missing" in text
     assert "\x1b" not in text
+
+
+def test_table_shows_the_system_calls_that_were_counted():
+    counted = document(1.1, 1.2, 1.3)
+    for cell, calls in zip(counted["cells"], (3.25, 1.5), strict=True):
+        cell["syscalls_per_msg"] = calls
+    text = report.table(counted)
+    assert "3.25 → 1.50" in text
+    assert "not counted" not in text
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is missing")

@@ -9,8 +9,9 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -242,31 +243,56 @@ def test_a_certificate_that_nobody_trusts(certificate) -> None:
         assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
 
 
-def test_the_server_does_not_read_while_its_peer_does_not() -> None:
-    """Else what it has to send to that peer piles up."""
+@asynccontextmanager
+async def unread(serve: Callable[..., object]) -> AsyncIterator[asyncio.StreamWriter]:
+    """A client that does not read, at this server behind small buffers."""
 
     def small(sock: socket.socket) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         return sock
 
+    listener = small(socket.create_server(("127.0.0.1", 0)))
+    server = await asyncio.start_server(serve, sock=listener)
+    sock = small(socket.socket())
+    sock.connect(listener.getsockname())
+    reader, writer = await asyncio.open_connection(sock=sock)
+    opening = handshake.ClientHandshake("ws://localhost/")
+    writer.write(opening.request())
+    while opening.feed(await reader.read(1 << 16)) is None:
+        pass
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    yield writer
+    writer.transport.abort()
+    server.close()
+    await server.wait_closed()
+
+
+FRAME = FrameEncoder(Role.CLIENT).binary(bytes(1 << 16))
+
+
+def test_the_server_does_not_read_while_its_peer_does_not() -> None:
+    """Else what it has to send to that peer piles up."""
+
     async def main() -> None:
-        listener = small(socket.create_server(("127.0.0.1", 0)))
-        server = await asyncio.start_server(runpy.run_path(str(SERVER))["serve"], sock=listener)
-        sock = small(socket.socket())
-        sock.connect(listener.getsockname())
-        reader, writer = await asyncio.open_connection(sock=sock)
-        opening = handshake.ClientHandshake("ws://localhost/")
-        writer.write(opening.request())
-        while opening.feed(await reader.read(1 << 16)) is None:
-            pass
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        frame = FrameEncoder(Role.CLIENT).binary(bytes(1 << 16))
-        with pytest.raises(TimeoutError):
-            for _ in range(512):  # 32 MiB
-                writer.write(frame)
-                await asyncio.wait_for(writer.drain(), 1)
-        writer.transport.abort()
-        server.close()
-        await server.wait_closed()
+        async with unread(runpy.run_path(str(SERVER))["serve"]) as writer:
+            with pytest.raises(TimeoutError):
+                for _ in range(512):  # 32 MiB
+                    writer.write(FRAME)
+                    await asyncio.wait_for(writer.drain(), 1)
+
+    asyncio.run(main())
+
+
+def test_the_server_does_not_wait_for_ever_for_a_peer_that_does_not_read() -> None:
+    serve = runpy.run_path(str(SERVER))["serve"]
+    serve.__globals__["WRITE_TIMEOUT"] = 0.2
+    brief = partial(serve, limits=Limits(close_timeout=0.2))
+
+    async def main() -> None:
+        async with unread(brief) as writer, asyncio.timeout(TIMEOUT):
+            with pytest.raises(ConnectionError):
+                while True:
+                    writer.write(FRAME)
+                    await writer.drain()
 
     asyncio.run(main())

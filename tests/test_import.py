@@ -55,7 +55,8 @@ def test_c_is_the_default_where_it_is(run_python: Any, c_backends: list[str]) ->
 @pytest.mark.parametrize("wish", ["pyhton", "C", "1", "avx2"])
 def test_unknown_wish(run_python: Any, wish: str) -> None:
     said = ask(run_python, WSFAST_BACKEND=wish)
-    assert said == f"ImportError: WSFAST_BACKEND={wish!r}: expected c, python or c-<isa>"
+    way = "expected c, python or c-<isa>, or unset it"
+    assert said == f"ImportError: WSFAST_BACKEND={wish!r}: {way}"
 
 
 def test_unknown_kernels(run_python: Any, c_backends: list[str]) -> None:
@@ -63,7 +64,8 @@ def test_unknown_kernels(run_python: Any, c_backends: list[str]) -> None:
         pytest.skip("needs the extension")
     for isa in ("neon9", ""):
         said = ask(run_python, WSFAST_BACKEND=f"c-{isa}")
-        assert said.startswith(f"ImportError: no {isa} kernels on this machine (there are ")
+        start = f"ImportError: WSFAST_BACKEND=c-{isa}: no {isa} kernels on this machine (there are "
+        assert said.startswith(start) and said.endswith("); unset it")
 
 
 # ---- where the extension is absent, and where it is broken --------------------------------------
@@ -108,6 +110,26 @@ def test_broken_extension_is_never_passed_over(
     Path(pure, "wsfast", "_codec_c.py").write_text(broken)
     assert said in ask(run_python, PYTHONPATH=pure, WSFAST_BACKEND=None)
     assert ask(run_python, PYTHONPATH=pure, WSFAST_BACKEND="python") == "python"
+
+
+@pytest.mark.parametrize("start", ["wsfast", "-m wsfast"])
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [("nonsense", "WSFAST_BACKEND='nonsense': expected"), ("c", "wsfast's C extension does not")],
+)
+def test_the_command_says_so_in_one_line(
+    run_python: Any, pure: str, tmp_path: Path, start: str, wish: str, says: str
+) -> None:
+    """As pip's script starts it, too: the package fails before the command's own code runs."""
+    Path(pure, "wsfast", "_codec_c.py").write_text("raise ImportError('undefined symbol')")
+    script = tmp_path / "bin" / "wsfast"
+    command = start.split() if start.startswith("-m") else [str(script)]
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom wsfast.cli import main\nsys.exit(main())\n")
+    done = run_python("-S", *command, "status", PYTHONPATH=pure, WSFAST_BACKEND=wish)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"wsfast: {says}")
 
 
 def test_hidden_extension_turns_a_session_that_expects_it_red(run_python: Any, pure: str) -> None:

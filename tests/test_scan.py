@@ -31,7 +31,9 @@ ANY = Policy(mask="any", rsv=7)
 # ---- C and Python -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["Scanner", "Builder", "Whole", "instance", "take", "take_text"])
+@pytest.mark.parametrize(
+    "name", ["Scanner", "Builder", "Whole", "instance", "take", "take_text", "take_utf8"]
+)
 def test_names_and_docstrings(agree: Any, name: str) -> None:
     def described(module: ModuleType) -> object:
         thing = getattr(module, name)
@@ -88,11 +90,13 @@ def test_take(agree: Any, outcome: Any, data: Any, text: bytes, key: Any) -> Non
     agree(run)
 
 
+@pytest.mark.parametrize("name", ["take_text", "take_utf8"])
 @given(st.data(), texts, keys | wrong_keys, helds, st.booleans())
 def test_take_text(
     agree: Any,
     outcome: Any,
     streams: Any,
+    name: str,
     data: Any,
     text: bytes,
     key: Any,
@@ -105,7 +109,7 @@ def test_take_text(
 
     def run(module: ModuleType) -> object:
         buf = bytearray(masked)
-        return outcome(module.take_text, buf, size, key, held, last), buf
+        return outcome(getattr(module, name), buf, size, key, held, last), buf
 
     agree(run)
 
@@ -210,15 +214,17 @@ def test_pieces_of_text_are_decoded_as_one(
     while buf:
         size = data.draw(st.integers(1, len(buf)))
         last = size == len(buf) and data.draw(st.booleans())
-        before = bytes(buf)
+        before, copy = bytes(buf), buf[:]
         found = backend.take_text(buf, size, key if any(key) else None, held, last)
+        utf8 = backend.take_utf8(copy, size, key if any(key) else None, held, last)
         try:
             expected = decoder.decode(streams.xor(before[:size], key), last)
         except UnicodeDecodeError:
-            assert (found, buf) == (None, before)
+            assert (found, buf, utf8, copy) == (None, before, None, before)
             return
         text, held = found
         assert (text, held, buf) == (expected, decoder.getstate()[0], before[size:])
+        assert (utf8, copy) == ((text.encode(), len(text), held), buf)
         key = key[size % 4 :] + key[: size % 4]
 
 
@@ -243,6 +249,8 @@ def test_large_pieces(backend: ModuleType, streams: Any) -> None:
     text = ("x" * 70_000 + "é").encode()
     buf = bytearray(streams.xor(text + b"rest", b"abcd"))
     assert backend.take_text(buf, len(text), b"abcd", b"", True) == (text.decode(), b"")
+    buf[:0] = streams.xor(text, b"abcd")
+    assert backend.take_utf8(buf, len(text), b"abcd", b"", True) == (text, 70_001, b"")
     buf[:0] = streams.xor(text, b"abcd")
     assert backend.take(buf, len(text), b"abcd") == text
     assert len(buf) == 4

@@ -17,7 +17,8 @@ try:
 except ImportError:
     import _xxsubinterpreters as interpreters
 import wsfast
-failure = interpreters.run_string(interpreters.create(), '''
+other = interpreters.create()
+failure = interpreters.run_string(other, '''
 try:
     import wsfast
 except ImportError as exc:
@@ -25,6 +26,7 @@ except ImportError as exc:
 else:
     print("runs:", wsfast.MessageDecoder(wsfast.Role.CLIENT).feed(bytes([0x81, 2]) + b"hi"))
 ''')
+interpreters.destroy(other)
 if failure is not None:
     print(failure)
 """

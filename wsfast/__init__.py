@@ -5,21 +5,31 @@ Importing this module loads the codec and nothing else; ``wsfast.connection``,
 they are asked for.
 """
 
-from .codec import (
-    FrameDecoder,
-    FrameEncoder,
-    MessageDecoder,
-    Utf8Decoder,
-    Utf8Validator,
-    backend,
-    build_header,
-    build_info,
-    mask,
-    mask_inplace,
-    parse_header,
-    scan,
-    utf8_valid,
-)
+try:
+    from .codec import (
+        FrameDecoder,
+        FrameEncoder,
+        MessageDecoder,
+        Utf8Decoder,
+        Utf8Validator,
+        backend,
+        build_header,
+        build_info,
+        mask,
+        mask_inplace,
+        parse_header,
+        scan,
+        utf8_valid,
+    )
+except ImportError as exc:
+    import os
+    import sys
+
+    name = os.path.basename([*sys.argv, ""][0])
+    if name in ("wsfast", "wsfast.exe") or (name == "-m" and "wsfast" in sys.orig_argv):
+        raise SystemExit(f"wsfast: {exc}") from None  # who typed a command reads one sentence
+    raise
+
 from .errors import CodecError, HandshakeError, LocalProtocolError, RemoteProtocolError
 from .frames import (
     STRICT_CLIENT,

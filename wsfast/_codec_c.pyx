@@ -25,7 +25,7 @@ from wsfast._encoder_c import FrameEncoder
 from wsfast._kernels_c import (
     Utf8Decoder, Utf8Validator, build_header, mask, mask_inplace, parse_header, scan, utf8_valid,
 )
-from wsfast._scan_c import Builder, Scanner, Whole, instance, take, take_text
+from wsfast._scan_c import Builder, Scanner, Whole, instance, take, take_text, take_utf8
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import (
     STRICT_CLIENT, STRICT_SERVER, Close, Frame, Limits, Opcode, Ping, Pong, Role, Text,

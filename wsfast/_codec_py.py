@@ -28,6 +28,7 @@ from ._scan_py import Whole as Whole
 from ._scan_py import instance as instance
 from ._scan_py import take as take
 from ._scan_py import take_text as take_text
+from ._scan_py import take_utf8 as take_utf8
 from .errors import RemoteProtocolError
 from .frames import (
     STRICT_CLIENT,

@@ -285,16 +285,9 @@ def take(buf, size, key, /):
 
     They are gone from it afterwards.
     """
-    cdef Bytes data
-    cdef uint8_t raw[4]
-    cdef size_t n = front_of(buf, size, key, raw, &data)
-    cdef uint8_t *out
-    try:
-        payload = room(n, False, &out)
-        mask_bytes(out, data.p, n, NULL if key is None else raw, 0)
-    finally:
-        release(&data)
-    PySequence_DelSlice(buf, 0, n)
+    cdef Front front
+    payload = unmasked(buf, size, key, b"", False, &front)
+    PySequence_DelSlice(buf, 0, front.n)
     return payload
 
 
@@ -304,45 +297,70 @@ def take_text(buf, size, key, held, last, /):
     The ``held`` that is given, ``bytes``, comes before it. ``None``, and nothing is gone, for
     ill-formed text; what is unfinished is that where ``last``.
     """
-    cdef Bytes data
-    cdef uint8_t raw[4]
-    cdef bytes before = held
-    cdef Py_ssize_t kept = len(before), used = 0
-    cdef bint ascii
-    cdef size_t n = front_of(buf, size, key, raw, &data)
-    cdef uint8_t *out
-    try:
-        text = PyUnicode_New(kept + n, 127)
-        out = <uint8_t *>ASCII_DATA(text)
-        memcpy(out, PyBytes_AS_STRING(before), kept)
-        ascii = mask_bytes(out + kept, data.p, n, NULL if key is None else raw, 0)
-    finally:
-        release(&data)
+    cdef Front front
+    cdef Py_ssize_t kept = len(held), used = 0
+    text = unmasked(buf, size, key, held, True, &front)
     held = b""
-    if kept or not ascii:  # what was to be the string is the scratch that is decoded instead
+    if kept or not front.ascii:  # what was to be the string is the scratch that is decoded instead
         try:
-            decoded = PyUnicode_DecodeUTF8Stateful(<char *>out, kept + n, NULL, NULL if last else &used)
+            decoded = PyUnicode_DecodeUTF8Stateful(
+                <char *>front.p, kept + front.n, NULL, NULL if last else &used)
         except UnicodeDecodeError:
             return None
         if not last:
-            held = PyBytes_FromStringAndSize(<const char *>out + used, kept + n - used)
+            held = PyBytes_FromStringAndSize(<char *>front.p + used, kept + front.n - used)
         text = decoded
-    PySequence_DelSlice(buf, 0, n)
+    PySequence_DelSlice(buf, 0, front.n)
     return text, held
 
 
-cdef size_t front_of(object buf, object size, object key, uint8_t *raw, Bytes *data) except? 7:
-    """``size``, with ``data`` held and ``key`` in ``raw``."""
+def take_utf8(buf, size, key, held, last, /):
+    """The same checked, not decoded: ``(payload, count, held)``, ``count`` characters of UTF-8."""
+    cdef Front front
+    cdef Py_ssize_t kept = len(held)
+    cdef size_t used = 0, bad = 0, count
+    cdef bytes payload = unmasked(buf, size, key, held, False, &front)
+    count = front.n
+    held = b""
+    if kept or not front.ascii:
+        status = wsf_utf8_check(front.p, kept + front.n, &used, &bad)
+        if status == WSF_UTF8_INVALID or (last and status == WSF_UTF8_CUT):
+            return None
+        count = wsf_utf8_count(front.p, used)
+        if status == WSF_UTF8_CUT:
+            held, payload = payload[used:], payload[:used]
+    PySequence_DelSlice(buf, 0, front.n)
+    return payload, count, held
+
+
+cdef struct Front:
+    uint8_t *p  # what was made: `held`, and behind it
+    size_t n  # so many bytes of the buffer
+    bint ascii  # whether these are
+
+
+cdef object unmasked(object buf, object size, object key, bytes held, bint text, Front *front):
+    """A new ``str`` or ``bytes`` of ``held`` and what is at the front of a ``bytearray``."""
+    cdef Bytes data
+    cdef uint8_t raw[4]
+    cdef Py_ssize_t kept = len(held)
     if not PyByteArray_Check(buf):
         raise TypeError(f"a bytearray is required, not '{type(buf).__name__}'")
     if key is not None:
         read_key(key, raw)
-    acquire(buf, data)
+    acquire(buf, &data)
     try:
-        return position_in(data, size)
-    except BaseException:
-        release(data)
-        raise
+        front.n = position_in(&data, size)
+        if text:
+            made = PyUnicode_New(kept + front.n, 127)
+            front.p = <uint8_t *>ASCII_DATA(made)
+        else:
+            made = room(kept + front.n, False, &front.p)
+        memcpy(front.p, PyBytes_AS_STRING(held), kept)
+        front.ascii = mask_bytes(front.p + kept, data.p, front.n, NULL if key is None else raw, 0)
+        return made
+    finally:
+        release(&data)
 
 
 @cython.final

@@ -223,6 +223,17 @@ def take_text(
     return text, data[used:]
 
 
+def take_utf8(
+    buf: bytearray, size: SupportsIndex, key: Buffer | None, held: bytes, last: bool, /
+) -> tuple[bytes, int, bytes] | None:
+    """The same checked, not decoded: ``(payload, count, held)``, ``count`` characters of UTF-8."""
+    found = take_text(buf, size, key, held, last)
+    if found is None:
+        return None
+    text, held = found
+    return text.encode(), len(text), held
+
+
 def _front(buf: bytearray, size: SupportsIndex, key: Buffer | None) -> bytes:
     if not isinstance(buf, bytearray):
         raise TypeError(f"a bytearray is required, not '{type(buf).__name__}'")

@@ -44,6 +44,7 @@ cdef extern from "wsf.h" nogil:
                   uint64_t position) noexcept
 
     int wsf_utf8_check(const uint8_t *p, size_t n, size_t *valid, size_t *bad) noexcept
+    size_t wsf_utf8_count(const uint8_t *p, size_t n) noexcept
     ctypedef struct wsf_utf8:
         uint64_t lead
         uint8_t carry[3]

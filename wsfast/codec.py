@@ -15,9 +15,10 @@ if _wish == "python":
 elif _wish in ("", "c") or _wish.startswith("c-"):
     try:
         import wsfast._codec_c as _impl
-    except ModuleNotFoundError as exc:
-        if exc.name != "wsfast._codec_c":
-            raise
+    except ImportError as exc:
+        if exc.name != "wsfast._codec_c" or not isinstance(exc, ModuleNotFoundError):
+            hint = "WSFAST_BACKEND=python does without it"  # a damaged build, or a sub-interpreter
+            raise ImportError(f"wsfast's C extension does not load ({hint}): {exc}") from exc
         if _wish:
             way = "reinstall with WSFAST_BUILD=yes to see why, or unset it"
             text = f"WSFAST_BACKEND={_wish}: the C extension is not there; {way}"
@@ -25,14 +26,14 @@ elif _wish in ("", "c") or _wish.startswith("c-"):
         import wsfast._codec_py as _impl
 
         _bare = True
-    except ImportError as exc:  # a damaged build, or a sub-interpreter
-        hint = "WSFAST_BACKEND=python does without it"
-        raise ImportError(f"wsfast's C extension does not load ({hint}): {exc}") from exc
     else:
         if _wish.startswith("c-"):
-            _impl._select(_wish[2:])
+            try:
+                _impl._select(_wish[2:])
+            except ImportError as exc:
+                raise ImportError(f"WSFAST_BACKEND={_wish}: {exc}; unset it") from None
 else:
-    raise ImportError(f"WSFAST_BACKEND={_wish!r}: expected c, python or c-<isa>")
+    raise ImportError(f"WSFAST_BACKEND={_wish!r}: expected c, python or c-<isa>, or unset it")
 
 mask = _impl.mask
 mask_inplace = _impl.mask_inplace
@@ -51,6 +52,7 @@ Whole = _impl.Whole
 instance = _impl.instance
 take = _impl.take
 take_text = _impl.take_text
+take_utf8 = _impl.take_utf8
 
 
 def backend() -> str:

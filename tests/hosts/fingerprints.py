@@ -32,6 +32,7 @@ VERSIONS = {
         *("17.0", "17.0.1", "17.1", "17.2", "17.3", "17.4"),
     ],
     "wsproto": ["1.2.0", "1.3.0", "1.3.1", "1.3.2"],
+    "simple-websocket": ["1.0.0", "1.1.0"],
 }
 HEAD = '''\
 """Written by tests/hosts/fingerprints.py: the sources of hosts that the drivers were tested with.
@@ -45,12 +46,17 @@ Known = dict[str, dict[str, list[str]]]
 
 
 def targets(name: str) -> dict[str, str | None]:
-    """Every function that the drivers of the host replace or read, and its digest."""
+    """Every function of the host that its drivers replace or read, and its digest.
+
+    What one of them reads of another host, the driver of that one must read too.
+    """
     found: dict[str, str | None] = {}
     for group in HOSTS[name].groups:
-        import_module(group.trigger)
+        package = import_module(group.trigger).__name__.partition(".")[0]
         for seam in import_module(group.driver).SEAMS:
             for target in (seam.target, *seam.reads):
+                if target.partition(":")[0].partition(".")[0] != package:
+                    continue
                 thing = _seams.code_of(_seams.Place(target).raw)
                 if isinstance(thing, (FunctionType, type)):
                     found[target] = digest(thing)

@@ -26,6 +26,7 @@ from scenarios import SCENARIOS, Scenario  # noqa: E402
 STAGE = Path(__file__).parent / "scenario_hosts/stage.py"
 PATIENCE = 20.0  # seconds for a process to start, and for an application to end
 REST = 0.0003  # seconds for what was sent to arrive, before the host is asked whether it is idle
+ENVIRONMENT = dict(os.environ)  # pytest writes into os.environ while threads start hosts
 # Mode: what stage.py is told, and WSFAST_BACKEND.
 MODES = {
     "plain": ("plain", "c"),
@@ -60,7 +61,7 @@ class Process:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self.process = subprocess.Popen(
             [sys.executable, str(STAGE), name, stage_mode],
-            env={**os.environ, "WSFAST_BACKEND": backend},
+            env={**ENVIRONMENT, "WSFAST_BACKEND": backend},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

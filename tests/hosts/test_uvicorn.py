@@ -9,8 +9,9 @@ from unittest import mock
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
 
+import wsfast
 from wsfast import Close, FrameEncoder, Limits, Pong, PreparedMessage, Role
-from wsfast.uvicorn import WebSocketProtocol
+from wsfast.uvicorn import WebSocketProtocol, _protocol
 
 MASKED_BAD_TEXT = b"\x81\x81\x00\x00\x00\x00\xff"
 DEFLATE = b"sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n"
@@ -51,6 +52,24 @@ def test_scope(run, serve):
                     "wsfast": {"version": 1, "connection": mock.ANY},
                 },
             }
+
+    run(main())
+
+
+def test_status_counts_the_connections(run, fake, echo):
+    def status():
+        (found,) = [one for one in wsfast.status() if one.name == "uvicorn"]
+        return found.state, found.reason
+
+    async def main():
+        connection = await fake(echo).opened()
+        made = _protocol.made
+        assert status()[0] == "active" and wsfast.is_active("uvicorn")
+        await connection.lost()
+        connection = await fake(echo).opened()
+        text = f"{made + 1} connections so far by wsfast.uvicorn, without a patch"
+        assert status() == ("active", text)
+        await connection.lost()
 
     run(main())
 

@@ -457,6 +457,18 @@ async def sending_what_cannot_be_encoded(act: Act) -> None:
 
 
 @scenario()
+async def sending_what_cannot_be_encoded_behind_answers(act: Act) -> None:
+    """The library aborts the transport then: what was sent before has left."""
+
+    async def answer() -> None:
+        await act.connection.send("answer")
+        await act.connection.send("\ud800")
+
+    act.feed(texts(act, "1", "2"))
+    await act.get(answer())
+
+
+@scenario()
 async def sending_half_a_message(act: Act) -> None:
     await act.get(act.connection.send(["a", 5]))
     await act.get(act.connection.send("after"))

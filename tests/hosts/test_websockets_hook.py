@@ -7,6 +7,7 @@ same functions in place; here: that they are used, by servers and clients, and t
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
+import wsfast
 import wsfast.websockets.asyncio
 import wsfast.websockets.sync
 import wsfast.websockets.trio
@@ -52,6 +54,19 @@ class Corked(wsfast.websockets.asyncio.ServerConnection):
 
 
 SERVERS = [wsfast.websockets.asyncio.ServerConnection, Corked]
+
+
+def test_status_counts_the_connections() -> None:
+    def counted() -> int:
+        (status,) = [one for one in wsfast.status() if one.name == "websockets"]
+        match = re.search(r"(\w+) connections? so far by wsfast\.websockets, ", status.reason)
+        assert match is not None
+        assert (status.state == "active") is (match[1] != "no") is wsfast.is_active("websockets")
+        return int(match[1].replace("no", "0"))
+
+    before = counted()
+    test_asyncio(SERVERS[0], None)
+    assert counted() == before + 2  # server and client
 
 
 @COMPRESSION

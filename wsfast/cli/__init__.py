@@ -14,7 +14,7 @@ EPILOG = """\
 examples:
   wsfast status                  which implementation runs, and how to switch it on in your server
   wsfast bench                   what it saves on this machine, in about a minute
-  wsfast run uvicorn app:app     a server with its WebSocket library accelerated
+  wsfast run hypercorn app:app   a server with its WebSocket library accelerated
   wsfast conformance ws://…      what a server or client makes of every corner of the RFCs
 
 Exit status: 0 ok, 1 it failed, 2 wrong usage, 3 something that is needed is missing.

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ._target import Target
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bootstrap")
-USAGE = "wsfast run [--only HOSTS] [--no-propagate] [--policy host|strict] [--cork] [--] CMD..."
+USAGE = (
+    "wsfast run [--only HOSTS] [--require] [--no-propagate] [--policy strict] [--cork] [--] CMD..."
+)
 DESCRIPTION = """\
 Start a command with the WebSocket libraries that wsfast knows accelerated, in all of its
 processes. CMD is a command, a file.py, or -m and a module; python itself works too. Its output,
@@ -32,15 +34,15 @@ program does the same from inside.
 """
 EXAMPLES = """\
 examples:
-  wsfast run uvicorn app:app --workers 4
-  wsfast run gunicorn -k uvicorn_worker.UvicornWorker app:app
-  wsfast run hypercorn app:app
+  wsfast run hypercorn app:app --workers 4
+  wsfast run --require sanic app:app          or not at all
   wsfast run --only websockets server.py
   wsfast run -m myapp --port 8000
   WSFAST_REPORT=report.jsonl wsfast run -- python server.py    each process adds a line at its end
 
-WSFAST=0 in the environment switches it off. A Python in isolation (-I, -E, -S) ignores it, and one
-of another virtual environment needs wsfast installed there.
+WSFAST=0 in the environment switches it off, WSFAST_REQUIRE=1 is --require. A Python in isolation
+(-I, -E, -S) ignores it, and one of another virtual environment needs wsfast installed there.
+uvicorn gains more by a switch of its own: uvicorn --ws wsfast.uvicorn:WebSocketProtocol app:app
 
 Exit status: that of the command; 2 wrong usage, 3 the command, or wsfast in its Python, is missing.
 """
@@ -59,6 +61,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--only", type=_hosts, metavar="HOSTS", help=f"of {','.join(_known())} (default: all)"
+    )
+    parser.add_argument(
+        "--require",
+        action="store_true",
+        help="let the import fail of a library that wsfast must leave as it is",
     )
     parser.add_argument(
         "--no-propagate",
@@ -111,11 +118,13 @@ def run(args: argparse.Namespace) -> int:
     if words[:1] == ["--"]:
         words = words[1:]
     if not words or words == ["-m"]:
-        args.refuse("which command? For example: wsfast run uvicorn app:app")
+        args.refuse("which command? For example: wsfast run hypercorn app:app")
     environment = dict(os.environ)
     try:
         target = resolve(words)
         if environment.get("WSFAST", "").strip() != "0":
+            if args.require:
+                environment["WSFAST_REQUIRE"] = "1"
             _prepare(target, args, environment)
     except (Ignored, Missing) as exc:
         _say(str(exc))
@@ -152,21 +161,28 @@ def _prepare(target: Target, args: argparse.Namespace, environment: dict[str, st
 
 
 def _look(python: str, wanted: list[str], environment: dict[str, str]) -> None:
-    """Say what is surprising about the wsfast of ``python``; ``Missing`` where a host is."""
+    """Say what is surprising about the wsfast of ``python``; ``Missing`` where a host is, or where
+    nothing would be accelerated and that is required."""
     import wsfast
+    from wsfast.integrations import _env
 
     from ._target import Missing, ask
+
+    def idle(why: str) -> None:
+        if _env.required(environment):
+            raise Missing(why)
+        _say(why)
 
     shown, found = printable(python), ask(python, environment)
     if found["version"] != wsfast.__version__:
         _say(f"{shown} has wsfast {found['version']}, not {wsfast.__version__}; that one will run")
     if found["backend"] == "python" and not environment.get("WSFAST_BACKEND"):
-        _say("no C extension, so nothing is accelerated; wsfast status says why")
+        idle("no C extension, so nothing is accelerated; wsfast status says why")
     missing = [name for name in wanted or _known() if name in found["absent"]]
     if wanted and missing:
         raise Missing(f"{shown} has no {' and no '.join(missing)}")
     if missing == _known():
-        _say(f"{shown} has neither {' nor '.join(missing)}, so nothing is accelerated")
+        idle(f"{shown} has neither {' nor '.join(missing)}, so nothing is accelerated")
 
 
 def _say(text: str) -> None:

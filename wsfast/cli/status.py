@@ -13,11 +13,16 @@ from typing import Any
 from ._text import printable
 
 DESCRIPTION = """\
-Say which implementation of wsfast this Python runs, why it is not the C one where it is not, which
-WSFAST variables are in force, and for each WebSocket library and server installed here whether
-wsfast.install() would accelerate it, why not, and how to switch wsfast on. Run it with the Python,
-and in the environment, of your server. What it tells of libraries it has tried in a process of its
-own: inside your program, wsfast.status() tells what is.
+Say which implementation of wsfast this Python runs, why it is not the C one where it is not, what
+can compress, which WSFAST variables are in force, and for each WebSocket library and server
+installed here whether wsfast.install() would accelerate it, why not, and how to switch wsfast on.
+Run it with the Python, and in the environment, of your server. What it tells of libraries it has
+tried in a process of its own: inside your program, wsfast.status() tells what is.
+"""
+EXAMPLES = """\
+examples:
+  wsfast status
+  WSFAST=websockets wsfast status --require && systemctl restart chat
 """
 SLOW = "pure Python: the same behaviour, much slower"
 PROBE_TIMEOUT = 60.0  # seconds
@@ -31,29 +36,42 @@ def add_parser(commands: Any) -> None:
         "status",
         help="which implementation runs, and how to switch it on",
         description=DESCRIPTION,
-        epilog="examples:\n  wsfast status\n  WSFAST_BACKEND=python wsfast status\n",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--require",
+        action="store_true",
+        help="exit with 1 where a library that WSFAST does not leave out would run without wsfast, "
+        "or in part; so does WSFAST_REQUIRE=1 in the environment",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the status; always 0, since every state it can print is one that works."""
-    rows = [*_package(), *_build(), *_surroundings(), *_hosts(), *_uvicorn()]
+    """Print the status: 0, since every state it can print is one that works, if not ``require``."""
+    from wsfast.integrations import _env
+
+    hosts, short = _hosts()
+    rows = [*_package(), *_build(), *_compression(), *_surroundings(), *hosts, *_uvicorn()]
     width = max([len(name) for name, _ in rows])
     for name, text in rows:
         print(f"{name.ljust(width)}  {printable(text)}")
+    if short and (args.require or _env.required()):
+        print(f"wsfast status: required, but not to be had: {', '.join(short)}", file=sys.stderr)
+        return 1
     return 0
 
 
-def kernels() -> list[str]:
-    """The kernels of the C extension that this machine can run, best first; none without it."""
+def kernels() -> str:
+    """The kernels of the C extension that this machine can run, best first; or why none."""
     try:
         kernels_c: Any = import_module("wsfast._kernels_c")
     except ModuleNotFoundError:
-        return []
-    found: list[str] = kernels_c._available()
-    return found
+        return "none: the C extension is not there"
+    except ImportError as exc:  # WSFAST_BACKEND=python went round it
+        return f"none: the C extension does not load ({exc})"
+    return ", ".join(kernels_c._available())
 
 
 def _package() -> list[tuple[str, str]]:
@@ -66,7 +84,7 @@ def _package() -> list[tuple[str, str]]:
     return [
         ("wsfast", f"{wsfast.__version__}, {wsfast.__path__[0]}"),
         ("back end", name),
-        ("kernels", ", ".join(kernels()) or "none: the C extension is not there"),
+        ("kernels", kernels()),
     ]
 
 
@@ -82,6 +100,23 @@ def _build() -> list[tuple[str, str]]:
     return [("C build", f"{word}: {info['reason']}")]
 
 
+def _compression() -> list[tuple[str, str]]:
+    """What can compress, the default first, which is what runs unless a program asks for more."""
+    from wsfast import _zlib
+
+    rows: list[tuple[str, str]] = []
+    for name in _zlib.BACKENDS:
+        try:
+            _zlib.load(name)
+        except ImportError:
+            text = f"not installed; pip install 'wsfast[{name}]'"
+        else:
+            ask = f'installed; in the program: wsfast.set_zlib_backend("{name}")'
+            text = "the default" if name == _zlib.load().name else ask
+        rows.append(("" if rows else "compression", f"{name}: {text}"))
+    return rows
+
+
 def _surroundings() -> list[tuple[str, str]]:
     from wsfast import codec
     from wsfast.integrations import _env
@@ -95,11 +130,13 @@ def _surroundings() -> list[tuple[str, str]]:
     ]
 
 
-def _hosts() -> list[tuple[str, str]]:
-    """What ``wsfast.install()`` would do here."""
+def _hosts() -> tuple[list[tuple[str, str]], list[str]]:
+    """What ``wsfast.install()`` would do here; whom it would leave as they are, be it in part."""
+    from wsfast.integrations import _env
     from wsfast.integrations._hosts import HOSTS
 
-    rows = []
+    rows, short = [], []
+    chosen = _env.chosen()
     for host in HOSTS.values():
         if not host.groups:  # it has a switch of its own
             continue
@@ -108,13 +145,16 @@ def _hosts() -> list[tuple[str, str]]:
         except metadata.PackageNotFoundError:
             rows.append((host.name, "not installed"))
             continue
-        text, active = _told(_probed(host.name))
+        found = _probed(host.name)
+        text, active = _told(found)
         rows.append((host.name, f"{version}: {text}"))
+        if (not active or found["reason"]) and (chosen is None or host.name in chosen):
+            short.append(host.name)
         if active:
             rows.append(("", "  import wsfast; wsfast.install()    or    wsfast run CMD..."))
             if host.supported_hook:
                 rows.append(("", f"  without a patch: {host.supported_hook}"))
-    return rows
+    return rows, short
 
 
 def _told(found: dict[str, Any]) -> tuple[str, bool]:

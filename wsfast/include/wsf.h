@@ -85,6 +85,9 @@ typedef enum wsf_utf8_status { WSF_UTF8_VALID, WSF_UTF8_CUT, WSF_UTF8_INVALID } 
  * rest could be the start of one more. WSF_UTF8_INVALID: the next *bad bytes are ill-formed. */
 wsf_utf8_status wsf_utf8_check(const uint8_t *p, size_t n, size_t *valid, size_t *bad);
 
+/* The characters of p[0..n), which is well-formed. */
+size_t wsf_utf8_count(const uint8_t *p, size_t n);
+
 /* A text in pieces; zero-initialise to start. Holds an unfinished sequence of up to 3 bytes. */
 typedef struct wsf_utf8 {
     uint64_t lead; /* position of the first held byte */

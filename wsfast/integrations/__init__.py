@@ -37,27 +37,28 @@ def install(
     Never imports a host: what is imported already is patched now, the rest when it is. A host that
     is not exactly what wsfast was tested with is left as it is; ``on_refusal`` says whether that
     is logged (``"warn"``, on the logger ``wsfast``, once), raised as ``HostRefused`` after the
-    other hosts were seen to (``"raise"``; what is found out at a later import is logged), or only
-    told by ``status()`` (``"ignore"``). ``ValueError`` for names that wsfast does not know.
+    other hosts were seen to (``"raise"``; what is found out at a later import is logged, and that
+    import fails with it), or only told by ``status()`` (``"ignore"``). ``WSFAST_REQUIRE=1`` in the
+    environment means ``"raise"``. ``ValueError`` for names that wsfast does not know.
 
     ``policy="strict"`` puts the RFC's strictness on top of the host's own; ``cork=True`` lets
     answers collect while received messages wait. They hold for all the host's connections: calling
     again changes them, and is otherwise without effect on a host that is active.
 
     Does nothing where the environment says ``WSFAST=0``, or where pure Python would have to do the
-    work and nobody asked for that with ``WSFAST_BACKEND=python``.
+    work and nobody asked for that with ``WSFAST_BACKEND=python``: ``"raise"`` raises then, too.
     """
-    _check(policy, on_refusal)
+    on_refusal = _checked(policy, on_refusal)
     return _SWITCH.install(names, policy, on_refusal, bool(cork))
 
 
 def switch_on(*, policy: str, cork: bool) -> None:
     """``install()`` without asking what became of it: that costs a process 40 ms more."""
-    _check(policy, "warn")
-    _SWITCH.switch_on((), policy, "warn", cork)
+    _SWITCH.switch_on((), policy, _checked(policy, "warn"), cork)
 
 
-def _check(policy: str, on_refusal: str) -> None:
+def _checked(policy: str, on_refusal: str) -> Literal["warn", "raise", "ignore"]:
+    """Hear the environment; what ``on_refusal`` is then."""
     _one_of("policy", policy, ("host", "strict"))
     _one_of("on_refusal", on_refusal, ("warn", "raise", "ignore"))
     path = _env.report()
@@ -65,6 +66,7 @@ def _check(policy: str, on_refusal: str) -> None:
         from . import _report
 
         _report.arm(path, _SWITCH.status)
+    return "raise" if _env.required() else on_refusal  # type: ignore[return-value]
 
 
 def uninstall(*names: str) -> None:

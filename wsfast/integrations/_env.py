@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 KILL, ALL = {"0", "no", "off", "false"}, {"", "1", "yes", "on", "true"}
 
 
@@ -22,9 +26,14 @@ def chosen() -> frozenset[str] | None:
     return frozenset([name.strip().lower() for name in text.split(",") if name.strip()])
 
 
+def required(environment: Mapping[str, str] = os.environ) -> bool:
+    """``WSFAST_REQUIRE``: a host that is wanted and refused is an error, whatever else is said."""
+    return environment.get("WSFAST_REQUIRE", "").strip().lower() not in {"", *KILL}
+
+
 def variables() -> dict[str, str]:
     """The variables of this package that are set."""
-    names = ("WSFAST", "WSFAST_REPORT")
+    names = ("WSFAST", "WSFAST_REQUIRE", "WSFAST_REPORT")
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 

@@ -4,6 +4,12 @@ Target → digest of its source (see ``_source.py``) → the versions that have 
 """
 
 KNOWN: dict[str, dict[str, str]] = {
+    "simple_websocket.aiows:AioBase._handle_events": {
+        "2bd50eb27c2513ec36c77d0e28fa40a0": "1.0.0-1.1.0",
+    },
+    "simple_websocket.ws:Base._handle_events": {
+        "5a7e8e854afe59fed12c123741b254cd": "1.0.0-1.1.0",
+    },
     "websockets.asyncio.connection:Connection.__aiter__": {
         "98f79af22d09cd7229de94f2f0187911": "15.0.1-17.4",
     },

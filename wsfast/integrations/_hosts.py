@@ -29,10 +29,11 @@ class Host:
     """One library. ``low`` is the first version that fits and ``high`` the first that does not.
 
     ``supported_hook`` is the way its own authors offer, which needs no patch; empty where there is
-    none. A host without groups has nothing but that.
+    none. A host without groups has nothing but that. ``counter`` is our module for it, whose
+    ``made`` says how many connections came that way.
     """
 
-    __slots__ = ("distribution", "groups", "high", "low", "name", "supported_hook")
+    __slots__ = ("counter", "distribution", "groups", "high", "low", "name", "supported_hook")
 
     def __init__(
         self,
@@ -42,8 +43,10 @@ class Host:
         supported_hook: str,
         *groups: Group,
         distribution: str = "",
+        counter: str = "",
     ) -> None:
         self.name = name
+        self.counter = counter
         self.distribution = distribution or name
         self.low = low
         self.high = high
@@ -96,8 +99,16 @@ HOSTS: Mapping[str, Host] = {
             Group("websockets.protocol", f"{_HERE}._websockets"),
             Group("websockets.asyncio.connection", f"{_HERE}._websockets_asyncio"),
             Group("websockets.asyncio.server", f"{_HERE}._websockets_broadcast"),
+            counter="wsfast.websockets._protocols",
         ),
         Host("wsproto", "1.2", "1.4", "", Group("wsproto", f"{_HERE}._wsproto")),
-        Host("uvicorn", "0.36", None, _UVICORN),
+        Host(
+            "simple-websocket",
+            "1.0",
+            "1.2",
+            "",
+            Group("simple_websocket", f"{_HERE}._simple_websocket"),
+        ),
+        Host("uvicorn", "0.36", None, _UVICORN, counter="wsfast.uvicorn._protocol"),
     )
 }

@@ -85,7 +85,9 @@ class LiveHost:
         self.refusal: Refusal | None = None  # of the host as such
         self.settings = Settings("host", False)
         self.quiet = False
+        self.fatal = False  # a refusal is raised, where that is possible
         self.said = ""  # the last warning: one is enough
+        self.made_before = 0  # connections that do not count, of the process we forked from
         self.groups = [Live(group) for group in host.groups]
 
     def pending(self) -> list[Live]:
@@ -94,9 +96,18 @@ class LiveHost:
             return []
         return [live for live in self.groups if not live.done and live.refusal is None]
 
+    def awaited(self) -> list[Live]:
+        """Groups whose import we shall see: those that wait, or all where it must fail."""
+        return self.groups if self.fatal and self.refusals() else self.pending()
+
     def refusals(self) -> list[Refusal]:
         every = [self.refusal, *[live.refusal for live in self.groups]]
         return [one for one in dict.fromkeys(every) if one is not None]
+
+    def made(self) -> int | None:
+        """Connections that came by the host's own switch; None where that is not set."""
+        module = sys.modules.get(self.host.counter)
+        return None if module is None else getattr(module, "made", 0) - self.made_before
 
     def put_back(self) -> None:
         """Undo what is placed; what others have patched since stays, with us beneath."""
@@ -120,6 +131,10 @@ class LiveHost:
                     yield f"{target} could not be put back: {who} has patched it after wsfast"
                 else:
                     yield f"{target}: {who} has patched it after wsfast"
+        made = self.made()
+        if made is not None:
+            count = f"{made or 'no'} connection{'' if made == 1 else 's'}"
+            yield f"{count} so far by {self.host.counter.rpartition('.')[0]}, without a patch"
 
 
 def installed(host: Host) -> str | None:

@@ -90,6 +90,8 @@ class Placed:
         for name in ("__name__", "__qualname__", "__doc__"):  # in help() and in messages
             if hasattr(place.raw, name):
                 setattr(self.ours, name, getattr(place.raw, name))
+        if type(self.ours) is FunctionType:  # for other drivers, which may read what it replaces
+            vars(self.ours)["__wrapped__"] = place.raw
         kind = type(place.raw)
         if kind in (classmethod, staticmethod) and type(seam.replacement) is not kind:
             self.ours = kind(seam.replacement)
@@ -133,7 +135,8 @@ def stranger(place: Place) -> str | None:
 
 
 def code_of(raw: Any) -> Any:
-    """The function in a method, a property or what the standard library's decorators made of it."""
+    """The function in a method, a property or what the standard library's decorators made of it;
+    the host's own where one of ours stands."""
     if isinstance(raw, (classmethod, staticmethod)):
         raw = raw.__func__
     elif isinstance(raw, property):
@@ -141,7 +144,7 @@ def code_of(raw: Any) -> Any:
     while hasattr(raw, "__wrapped__"):
         is_function = type(raw) is FunctionType
         maker = raw.__globals__.get("__name__") if is_function else type(raw).__module__
-        if maker not in ("contextlib", "functools"):
+        if maker not in ("contextlib", "functools") and not str(maker).startswith(__package__):
             break
         raw = raw.__wrapped__
     return raw

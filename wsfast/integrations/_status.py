@@ -17,13 +17,14 @@ class HostStatus(_Value):
     name            as in ``install(name)``
     version         of the installed distribution, ``None`` where it is not installed
     state           ``"active"``: frames go through wsfast
-                    ``"pending"``: they will once the host is imported
+                    ``"pending"``: they will once the host is imported, or a connection comes to
+                    the class that ``supported_hook`` names
                     ``"refused"``: wanted, but the host is left as it is; see ``reason``
                     ``"absent"``: not installed
                     ``"off"``: not wanted, or not allowed; see ``reason``
     seams           what is replaced now, as ``("module:Class.method", …)``
     supported_hook  the way to wsfast that the host's authors support, or ``""``
-    hits            frames of this process that went through wsfast so far
+    hits            frames of this process that went through ``seams`` so far
     reason          a sentence, empty where there is nothing to add
     """
 
@@ -64,7 +65,7 @@ _writers = [_writer(getattr(HostStatus, name)) for name in HostStatus.__match_ar
 
 
 class HostRefused(RuntimeError):
-    """``install(on_refusal="raise")`` left a host as it is; ``.statuses`` are those refused."""
+    """``install(on_refusal="raise")`` left a host, or a part of it, as it is; see ``.statuses``."""
 
     statuses: tuple[HostStatus, ...]
 

@@ -59,9 +59,8 @@ class Switch:
         if on_refusal != "ignore" and any(life.why_off is PURE for life in lives):
             _warn(f"wsfast leaves all hosts alone: {PURE}; `wsfast status` says why it is missing")
         found = [self._status(life) for life in lives]
-        refused = tuple([one for one in found if one.state == "refused"])
-        if refused and on_refusal == "raise":
-            raise HostRefused(refused)
+        if on_refusal == "raise":  # by what the version foretells
+            self._raise([life for life, one in zip(lives, found) if one.state == "refused"])
         return found
 
     def switch_on(self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool) -> None:
@@ -69,7 +68,8 @@ class Switch:
         self._check_environment()
         for life in lives:
             with self._lock:
-                self._want(life, bool(names), Settings(policy, cork), on_refusal != "warn")
+                life.quiet, life.fatal = on_refusal != "warn", on_refusal == "raise"
+                self._want(life, bool(names), Settings(policy, cork))
         self._wait()
         for life in lives:
             for live in life.pending():
@@ -78,8 +78,10 @@ class Switch:
                     self._apply(life, live)
                 elif sys.modules.get(live.trigger) is not None:  # by this very thread
                     live.note = UNDER_WAY
-            life.quiet = on_refusal == "ignore"  # what is imported later cannot raise
+            life.quiet = on_refusal == "ignore"  # nobody may see what a later import raises
         self._wait()
+        if on_refusal == "raise":
+            self._raise([life for life in lives if life.refusals() or life.why_off is PURE])
 
     def uninstall(self, names: tuple[str, ...]) -> None:
         for life in self._named(names):
@@ -97,12 +99,13 @@ class Switch:
 
     def is_active(self, name: str) -> bool:
         (life,) = self._named((name,))
-        return any(live.standing() for live in life.groups)
+        return any(live.standing() for live in life.groups) or bool(life.made())
 
     def forked(self) -> None:
         """In a child of fork(): another thread may have held the lock; no hit was ours."""
         self._lock = threading.RLock()
         for life in self._hosts.values():
+            life.made_before += life.made() or 0
             for live in life.groups:
                 live.count_from(0)
 
@@ -124,9 +127,8 @@ class Switch:
             wrong, right = ", ".join(unknown), ", ".join(self._hosts)
             _warn(f"WSFAST={_env.wish()} names hosts unknown to wsfast: {wrong}; it knows {right}")
 
-    def _want(self, life: LiveHost, by_name: bool, settings: Settings, quiet: bool) -> None:
+    def _want(self, life: LiveHost, by_name: bool, settings: Settings) -> None:
         life.why_off = self._forbidden(life.host)
-        life.quiet = quiet
         life.refusal = None
         if life.why_off:
             return
@@ -163,20 +165,35 @@ class Switch:
     def _wait(self) -> None:
         """Have the finder wait for what is pending, or go."""
         with self._lock:
-            waiting = [live.trigger for life in self._hosts.values() for live in life.pending()]
+            waiting = [live.trigger for life in self._hosts.values() for live in life.awaited()]
             self._finder.wait_for(frozenset(waiting))
+
+    def _raise(self, lives: list[LiveHost]) -> None:
+        refused = tuple([one for one in map(self._status, lives) if one.state != "absent"])
+        if refused:
+            for life in lives:
+                life.fatal = False  # the caller knows: it may go on and import the host as it is
+            self._wait()
+            raise HostRefused(refused)
 
     # ---- applying -------------------------------------------------------------------------------
 
     def _imported(self, name: str) -> None:
         """A trigger was imported, by this thread, which is inside that import: nothing may escape
-        but what is no ``Exception``."""
+        but what is no ``Exception``, and the refusal of a host that must not run without us."""
         for life in self._hosts.values():
             if any(live.trigger == name for live in life.pending()):
                 for live in life.pending():
                     if live.trigger == name or is_imported(live.trigger):
                         self._apply(life, live)
         self._wait()
+        self._raise_at(name)
+
+    def _raise_at(self, name: str) -> None:
+        """Each import that makes a host of use fails, if that must not run without us."""
+        for life in self._hosts.values():
+            if life.fatal and life.refusals() and any(live.trigger == name for live in life.groups):
+                raise HostRefused((self._status(life),))
 
     def _unwatchable(self, name: str) -> None:
         for life in self._hosts.values():
@@ -186,6 +203,7 @@ class Switch:
                     self._refuse(
                         life, live, Refusal(why, "import it before wsfast.install()", hook=True)
                     )
+        self._raise_at(name)
 
     def _apply(self, life: LiveHost, live: Live) -> None:
         """Apply a group whose trigger is imported; a failure is its refusal."""
@@ -224,7 +242,7 @@ class Switch:
         _seams.verify(missing, self._known)
         life.settings.tell(driver)
         live.originals = _seams.originals(driver.SEAMS)
-        hits = live.hits
+        counts = [(each, each.hits) for host in self._hosts.values() for each in host.groups]
         placed = _seams.swap(missing)
         try:
             if placed:  # else all of it is still there, beneath what others have patched since
@@ -238,7 +256,8 @@ class Switch:
         live.placed += placed
         live.done = True
         live.note = ""
-        live.count_from(hits)
+        for each, hits in counts:  # the self-test may have gone through other drivers too
+            each.count_from(hits)
 
     def _refuse(self, life: LiveHost, live: Live | None, refusal: Refusal) -> None:
         """Keep the refusal, which is also that of the groups after it, and tell it once."""
@@ -265,14 +284,14 @@ class Switch:
 
     def _state(self, life: LiveHost, version: str | None, active: bool) -> tuple[State, str]:
         reason = "; ".join([*map(str, life.refusals()), *life.notes()])
-        if active:
+        if active or life.made():
             return "active", reason
         if life.refusals():
             return "refused", reason
         if version is None:
             return "absent", "not installed"
         if life.why_off:
-            return "off", life.why_off
+            return ("off", life.why_off) if life.made() is None else ("pending", reason)
         try:
             check_version(life.host)
         except Refusal as exc:

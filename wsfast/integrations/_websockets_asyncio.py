@@ -265,6 +265,7 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
 
 async def _send_positional(self: Any, message: Any, text: bool | None = None) -> None:
     if not written(self, message, text):
+        flush(self)  # the library may abort the transport
         await _send(self, message, text)
     elif self.paused or self.transport.is_closing():
         async with self.send_context():
@@ -273,6 +274,7 @@ async def _send_positional(self: Any, message: Any, text: bool | None = None) ->
 
 async def _send_keyword(self: Any, message: Any, *, text: bool | None = None) -> None:
     if not written(self, message, text):
+        flush(self)  # the library may abort the transport
         await _send(self, message, text=text)
     elif self.paused or self.transport.is_closing():
         async with self.send_context():

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wsfast._handshake_values import Negotiated
 
 logger = logging.getLogger("uvicorn.error")
+made = 0  # connections of this process, for wsfast.status()
 
 
 class State(Enum):
@@ -110,6 +111,8 @@ class WebSocketProtocol(Input):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        global made
+        made += 1
         if not config.loaded:
             config.load()
         limits = limits_under(self.limits, config.ws_max_size, config.ws_max_queue)

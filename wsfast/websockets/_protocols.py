@@ -46,6 +46,7 @@ if not HOSTS["websockets"].fits(version):
     raise ImportError(f"wsfast.websockets is made for websockets {wanted}, this is {version}")
 driver.selftest(FastProtocol)
 
+made = 0  # connections of this process, for wsfast.status()
 FAST = {ServerProtocol: FastServerProtocol, ClientProtocol: FastClientProtocol}
 
 
@@ -57,6 +58,8 @@ class FastConnection:
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        global made
+        made += 1
         for argument in (*args, *options.values()):
             if type(argument) in FAST:
                 argument.__class__ = FAST[type(argument)]

@@ -145,7 +145,9 @@ class Fake:
                 Group("fakehost.protocol", "fakedriver"),
                 Group("fakehost.connection", "fakedriver2"),
             ),
-            "fakehook": Host("fakehook", "1", None, "fakehook --ws wsfast"),
+            "fakehook": Host(
+                "fakehook", "1", None, "fakehook --ws wsfast", counter="fakeclass._connections"
+            ),
         }
         self.known: dict[str, dict[str, str]] = {}
         self.switches: list[Switch] = []
@@ -216,7 +218,7 @@ class Fake:
     def forget(self) -> None:
         """Have the next import load everything again."""
         for name in list(sys.modules):
-            if name.partition(".")[0] in ("fakehost", "fakedriver", "fakedriver2"):
+            if name.partition(".")[0] in ("fakehost", "fakedriver", "fakedriver2", "fakeclass"):
                 del sys.modules[name]
 
 

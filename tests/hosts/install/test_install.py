@@ -334,6 +334,9 @@ def test_pure_python_must_be_asked_for(calls, monkeypatch, warnings, asked):
         assert calls.status().reason.startswith("the C extension is not there, and pure Python")
         (text,) = warnings()
         assert text.startswith("wsfast leaves all hosts alone: the C extension is not there")
+        with pytest.raises(HostRefused, match="fakehost: the C extension is not there") as caught:
+            calls.install(on_refusal="raise")
+        assert [one.name for one in caught.value.statuses] == ["fakehost"]
 
 
 def test_names_are_strings(calls):
@@ -360,6 +363,30 @@ def test_hook_only(calls, warnings):
         calls.install("fakehook", on_refusal="raise")
 
 
+def test_the_class_of_a_hook_is_told_of(fake, calls, warnings):
+    """It is pending where the class is loaded, active where connections have come to it."""
+
+    def told():
+        found = calls.status("fakehook")
+        return found.state, calls.is_active("fakehook"), found.reason
+
+    fake.write("fakeclass/__init__", "")
+    fake.write("fakeclass/_connections", "made = 0")
+    ours = import_module("fakeclass._connections")
+    assert told() == ("pending", False, "no connections so far by fakeclass, without a patch")
+    ours.made += 1
+    assert told() == ("active", True, "1 connection so far by fakeclass, without a patch")
+    calls.install()
+    calls.uninstall()
+    ours.made += 1
+    assert told() == ("active", True, "2 connections so far by fakeclass, without a patch")
+    calls.switch.forked()
+    assert told()[0] == "pending"
+    ours.made += 1
+    assert told()[2] == "1 connection so far by fakeclass, without a patch"
+    assert warnings() == []
+
+
 # ---- the public face ----------------------------------------------------------------------------
 
 
@@ -369,7 +396,7 @@ def test_public_functions_and_their_signatures():
     assert 'on_refusal: "Literal["warn", "raise", "ignore"]" = "warn"' in signature
     assert signature.startswith('(*names: "str"') and 'cork: "bool" = False' in signature
     assert {"websockets", "wsproto", "uvicorn"} <= {one.name for one in wsfast.status()}
-    assert not wsfast.is_active("uvicorn")
+    assert not wsfast.is_active("wsproto")
 
 
 def test_host_status_is_a_value():

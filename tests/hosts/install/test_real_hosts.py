@@ -17,16 +17,17 @@ import wsfast
 from wsfast.integrations._hosts import HOSTS
 
 name = sys.argv[1]
+package = HOSTS[name].groups[0].trigger.partition(".")[0]
 
 
 def everything():
     found = {}
     for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] != name:
+        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] != package:
             continue
         for key, value in vars(module).items():
             found[module.__name__, key] = value
-            if isinstance(value, type) and value.__module__.partition(".")[0] == name:
+            if isinstance(value, type) and value.__module__.partition(".")[0] == package:
                 for attribute, raw in vars(value).items():
                     found[value.__module__, value.__qualname__, attribute] = raw
     return found
@@ -55,7 +56,7 @@ PATCHED = [name for name, host in HOSTS.items() if host.groups]
 @pytest.mark.parametrize("backend", ["python", "c"])
 @pytest.mark.parametrize("name", PATCHED)
 def test_installed_twice_and_put_back(run_python, c_backends, name, backend):
-    pytest.importorskip(name)
+    pytest.importorskip(HOSTS[name].groups[0].trigger)
     if backend == "c" and not c_backends:
         pytest.skip("the C extension is not there")
     done = run_python("-c", CODE, name, WSFAST_BACKEND=backend, WSFAST=None, WSFAST_REPORT=None)
@@ -70,7 +71,7 @@ def test_installed_twice_and_put_back(run_python, c_backends, name, backend):
 
 @pytest.mark.parametrize("name", PATCHED)
 def test_late(run_python, name):
-    pytest.importorskip(name)
+    pytest.importorskip(HOSTS[name].groups[0].trigger)
     code = "import importlib, sys, wsfast; wsfast.install()\n"
     triggers = [group.trigger for group in HOSTS[name].groups]
     assert importlib.util.find_spec(triggers[0])
@@ -84,6 +85,50 @@ def test_late(run_python, name):
     assert done.stdout.splitlines()[1] == "0"
 
 
+STACKED = """
+import sys
+import wsfast, wsproto.connection
+import simple_websocket
+
+connection = wsproto.connection.Connection
+plain = vars(connection).get(sys.argv[1])
+if plain is not None:
+    setattr(connection, sys.argv[1], lambda *args: plain(*args))
+elif sys.argv[1] == "version":
+    from wsfast.integrations import _live
+    versions = {"wsproto": "9", "simple-websocket": "1.1.0"}
+    _live.installed = lambda host: versions.get(host.distribution)
+elif sys.argv[1] == "changed":
+    from wsfast.integrations import _SWITCH
+    _SWITCH._known = {**_SWITCH._known, "wsproto.frame_protocol:MessageDecoder": {}}
+wsfast.install("wsproto", "simple-websocket")
+for one in wsfast.status():
+    if one.name in ("wsproto", "simple-websocket"):
+        print(one.state, one.hits, one.reason)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("nothing", ""),
+        ("send", ""),  # of wsproto alone: the other stands on wsproto itself
+        ("events", "wsproto.connection:Connection.events was patched by __main__"),
+        ("version", "this wsfast is made for wsproto >=1.2,<1.4"),
+        ("changed", "the source of wsproto.frame_protocol:MessageDecoder is not one that"),
+    ],
+)
+def test_simple_websocket_stands_on_wsproto(run_python, change, says):
+    pytest.importorskip("simple_websocket")
+    done = run_python(
+        "-c", STACKED, change, WSFAST_BACKEND="python", WSFAST=None, WSFAST_REPORT=None
+    )
+    below, above = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    assert below[:2] == ["active" if change == "nothing" else "refused", "0"]
+    assert above[:2] == ["refused" if says else "active", "0"]
+    assert says in above[2]
+
+
 def test_a_sub_interpreter_has_a_switch_of_its_own(run_python):
     code = """
 try:
@@ -91,13 +136,15 @@ try:
 except ImportError:
     import _xxsubinterpreters as interpreters
 import sys, wsfast
-failure = interpreters.run_string(interpreters.create(), f'''
+other = interpreters.create()
+failure = interpreters.run_string(other, f'''
 import sys
 sys.path[:] = {sys.path}
 import wsfast
 print([one.state for one in wsfast.install() if one.state != "absent"])
 wsfast.uninstall()
 ''')
+interpreters.destroy(other)
 print(failure, {one.state for one in wsfast.status()} <= {"off", "absent"})
 """
     done = run_python("-c", code, WSFAST_BACKEND="python", WSFAST=None, WSFAST_REPORT=None)

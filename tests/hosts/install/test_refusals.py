@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from importlib import import_module
@@ -9,11 +10,12 @@ from unittest import mock
 
 import pytest
 
-from wsfast import HostRefused
+from wsfast import HostRefused, integrations
 from wsfast.integrations._hosts import HOSTS, Host
 
 PARSE = "fakehost.protocol:Protocol.parse"
 REPORT = "look for a newer wsfast, or report this line"
+FAILS = ("def selftest():", "def selftest():\n    1 / 0")
 HOOK = "the supported way needs no patch: Protocol(wsfast=True)"
 
 
@@ -69,11 +71,13 @@ def test_the_real_ranges():
     fit = {
         "websockets": ("15.0.1", "16.0", "17.4", "17.99"),
         "wsproto": ("1.2.0", "1.3.2"),
+        "simple-websocket": ("1.0.0", "1.1.0"),
         "uvicorn": ("0.36.0", "1.0"),
     }
     not_fit = {
         "websockets": ("15.0", "14.2", "18.0", "18.0rc1"),
         "wsproto": ("1.1.0", "1.4"),
+        "simple-websocket": ("0.10.1", "1.2.0"),
         "uvicorn": ("0.35.1",),
     }
     assert list(HOSTS) == list(fit)
@@ -220,7 +224,7 @@ def test_patched_by_others(calls, warnings, monkeypatch, patch, who, name):
             "the self-test failed (AssertionError: parse says something else)",
         ),
         (
-            ("def selftest():", "def selftest():\n    1 / 0"),
+            FAILS,
             "the self-test failed (ZeroDivisionError: division by zero)",
         ),
         (
@@ -243,7 +247,7 @@ def test_failing_driver(fake, calls, warnings, change, says):
 
 
 def test_the_groups_after_a_refused_one_are_left_alone_too(fake, calls, warnings):
-    fake.edit("fakedriver", ("def selftest():", "def selftest():\n    1 / 0"))
+    fake.edit("fakedriver", FAILS)
     connection = host("connection")
     calls.install()
     assert connection.Connection().send(1) == ["host", 1]
@@ -312,12 +316,59 @@ def test_ignore(fake, calls, warnings):
     assert warnings() == []
 
 
-@pytest.mark.parametrize(("on_refusal", "said"), [("warn", 1), ("raise", 1), ("ignore", 0)])
-def test_an_import_never_raises(fake, calls, warnings, on_refusal, said):
-    fake.edit("fakedriver", ("def selftest():", "def selftest():\n    1 / 0"))
+@pytest.mark.parametrize(("on_refusal", "said"), [("warn", 1), ("ignore", 0)])
+def test_an_import_does_not_raise(fake, calls, warnings, on_refusal, said):
+    fake.edit("fakedriver", FAILS)
     calls.install("fakehost", on_refusal=on_refusal)
     assert host().Protocol().parse(1) == ["host", 1]
     assert len(warnings()) == said
+
+
+def test_raise_fails_each_import_until_something_else_is_said(fake, calls, warnings):
+    fake.edit("fakedriver", FAILS)
+    calls.install("fakehost", on_refusal="raise")
+    for name in ("protocol", "protocol", "connection"):
+        with pytest.raises(HostRefused, match="fakehost: the self-test failed"):
+            host(name)
+    assert "fakehost.protocol" not in sys.modules
+    assert len(warnings()) == 1  # with what to do
+    calls.uninstall()
+    assert host().Protocol().parse(1) == ["host", 1]
+
+
+def test_raise_fails_an_import_for_a_part_of_the_host(fake, calls):
+    fake.edit("fakedriver2", FAILS)
+    calls.install("fakehost", on_refusal="raise")
+    host()
+    with pytest.raises(HostRefused) as caught:
+        host("connection")
+    assert [one.state for one in caught.value.statuses] == ["active"]
+    calls.install(on_refusal="ignore")
+    host("connection")
+    with pytest.raises(HostRefused):
+        calls.install(on_refusal="raise")
+
+
+def test_who_was_told_by_install_may_import_the_host_as_it_is(fake, calls):
+    fake.version("3")
+    with pytest.raises(HostRefused):
+        calls.install(on_refusal="raise")
+    assert host().Protocol().parse(1) == ["host", 1]
+
+
+@pytest.mark.parametrize(
+    ("wish", "raises"), [("1", True), ("Yes", True), ("0", False), ("off", False), ("", False)]
+)
+def test_required_by_the_environment(fake, calls, monkeypatch, wish, raises):
+    monkeypatch.setattr(integrations, "_SWITCH", calls.switch)
+    monkeypatch.setenv("WSFAST_REQUIRE", wish)
+    fake.version("3")
+    host()
+    expected = pytest.raises(HostRefused) if raises else contextlib.nullcontext()
+    with expected:
+        integrations.install(on_refusal="ignore")
+    with expected:
+        integrations.switch_on(policy="host", cork=False)
 
 
 def test_uninstall_takes_the_refusal_back(fake, calls):

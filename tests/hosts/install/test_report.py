@@ -52,7 +52,8 @@ def test_a_line(lines):
     assert list(line) == ["pid", "argv", "backend", "hosts"]
     assert line["argv"][1:] == ["one", "two"]
     assert line["backend"] == wsfast.backend()
-    assert [host["name"] for host in line["hosts"]] == ["websockets", "wsproto", "uvicorn"]
+    names = ["websockets", "wsproto", "simple-websocket", "uvicorn"]
+    assert [host["name"] for host in line["hosts"]] == names
     assert list(line["hosts"][0]) == ["name", "version", "state", "seams", "hits", "reason"]
 
 

@@ -151,7 +151,7 @@ def test_known_digests_are_whole_and_used():
 @pytest.mark.parametrize("name", [n for n, host in _hosts.HOSTS.items() if host.groups])
 def test_the_installed_hosts_are_known(name):
     """Fails with the release of a host that no driver was tried with."""
-    pytest.importorskip(name)
+    pytest.importorskip(_hosts.HOSTS[name].groups[0].trigger)
     for group in _hosts.HOSTS[name].groups:
         importlib.import_module(group.trigger)
         seams = importlib.import_module(group.driver).SEAMS

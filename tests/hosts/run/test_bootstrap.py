@@ -53,6 +53,23 @@ def test_the_next_one_runs_as_without_us(text, ran, plain, tmp_path):
     assert (ours.returncode, ours.stderr) == (theirs.returncode, theirs.stderr)
 
 
+def test_children_where_theirs_puts_itself_in_front(plain, command_line, tmp_path):
+    """As opentelemetry-instrument does, whose sitecustomize does not run the next."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "sys.mark = 1\n"
+        f"rest = [e for e in os.environ['PYTHONPATH'].split(os.pathsep) if e != {str(folder)!r}]\n"
+        f"os.environ['PYTHONPATH'] = os.pathsep.join([{str(folder)!r}, *rest])\n"
+    )
+    show = "import os, sys; print(sys.mark, 'wsfast' in sys.modules, os.environ['PYTHONPATH'])"
+    code = f"{show}; import subprocess; subprocess.run([sys.executable, '-c', {show!r}])"
+    path = f"{folder}{os.pathsep}{Path(run.BOOTSTRAP).parents[2]}"
+    done = plain(*command_line, sys.executable, "-uc", code, PYTHONPATH=path)
+    assert done.stdout == f"1 True {run.BOOTSTRAP}{os.pathsep}{path}\n" * 2, done.stderr
+
+
 def test_what_fails_in_us_costs_one_line(ran, tmp_path):
     package = tmp_path / "wsfast"
     package.mkdir()

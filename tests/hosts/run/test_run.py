@@ -30,7 +30,8 @@ def backend():
 def status():
     absent = os.environ.get("FAKE_ABSENT", "").split(",")
     host = namedtuple("Host", "name state")
-    return [host(n, "absent" if n in absent else "off") for n in ("websockets", "wsproto")]
+    names = "websockets", "wsproto", "simple-websocket"
+    return [host(n, "absent" if n in absent else "off") for n in names]
 """
 SWITCH = """\
 import os
@@ -100,7 +101,7 @@ def test_no_command(words, refused):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--only websockets,autobahn x", "unknown host 'autobahn'; known: websockets,wsproto"),
+        ("--only websockets,autobahn x", "known: websockets,wsproto,simple-websocket"),
         ("--only uvicorn x", "uvicorn --ws wsfast.uvicorn:WebSocketProtocol"),
         ("--policy lax x", "invalid choice"),
     ],
@@ -215,11 +216,69 @@ def test_no_extension(fake, ran):
 def test_absent_hosts(fake, ran, refused):
     done = ran("-m", "this", FAKE_ABSENT="wsproto", PYTHONPATH=fake)
     assert (done.returncode, done.stderr) == (0, "")
-    done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets", PYTHONPATH=fake)
-    assert "has neither websockets nor wsproto, so nothing is accelerated" in done.stderr
+    done = ran("-m", "this", FAKE_ABSENT="wsproto,websockets,simple-websocket", PYTHONPATH=fake)
+    says = "has neither websockets nor wsproto nor simple-websocket, so nothing is accelerated"
+    assert says in done.stderr
     line = ["--only", "websockets,wsproto", "-m", "this"]
     said = refused(3, *line, FAKE_ABSENT="wsproto", PYTHONPATH=fake)
     assert f"{PYTHON} has no wsproto" in said
+
+
+# ---- --require ----------------------------------------------------------------------------------
+
+
+def test_required_but_nothing_would_be_accelerated(fake, refused):
+    words = ["--require", "-m", "this"]
+    line = refused(3, *words, FAKE_BACKEND="python", PYTHONPATH=fake, WSFAST_BACKEND=None)
+    assert line.startswith("wsfast run: no C extension, so nothing is accelerated")
+    line = refused(3, *words, FAKE_ABSENT="wsproto,websockets,simple-websocket", PYTHONPATH=fake)
+    assert "has neither websockets nor wsproto" in line
+    line = refused(
+        3,
+        *words[1:],
+        WSFAST_REQUIRE="1",
+        FAKE_ABSENT="wsproto,websockets,simple-websocket",
+        PYTHONPATH=fake,
+    )
+    assert "has neither websockets nor wsproto" in line
+
+
+def test_required_but_not_to_be_had(foreign, fake, ran, tmp_path):
+    """Behind a shell the first Python says so; those that it starts are none of our business."""
+    behind = script(tmp_path, f"#!/bin/sh\n'{foreign}' -c 'print(1)'\n")
+    done = ran("--require", behind, PYTHONPATH=None)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "not active" in done.stderr
+    done = ran("--require", "-m", "this", FAKE_ERROR="broken", PYTHONPATH=fake)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("ValueError: broken\n")
+    code = f"import subprocess; subprocess.run([{foreign!r}, '-c', 'print(1)'])"
+    done = ran("--require", PYTHON, "-c", code, PYTHONPATH=None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+@pytest.mark.parametrize("switch", ["wsfast run", "wsfast.install()"])
+def test_required_but_refused(switch, ran, plain, tmp_path):
+    package = tmp_path / "websockets"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "protocol.py").touch()
+    metadata = tmp_path / "websockets-99.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: websockets\nVersion: 99\n")
+    path = f"{tmp_path}{os.pathsep}{PLACE}"
+    code = "import websockets.protocol"
+    why = "HostRefused: websockets: this wsfast is made for websockets >=15.0.1,<18"
+    if switch == "wsfast run":
+        assert ran(PYTHON, "-c", code, PYTHONPATH=path).returncode == 0
+        done = ran("--require", PYTHON, "-c", code, PYTHONPATH=path)
+        nothing = ran("--require", PYTHON, "-c", "import websockets", PYTHONPATH=path)
+        assert (nothing.returncode, nothing.stderr) == (0, "")
+    else:
+        code = f"{code}; import wsfast; wsfast.install()"
+        done = plain(PYTHON, "-c", code, PYTHONPATH=path, WSFAST_REQUIRE="1")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(why)
 
 
 # ---- what the command sees ----------------------------------------------------------------------
@@ -298,7 +357,7 @@ def test_help(ran):
     for words in (["--help"], ["-h"]):
         done = ran(*words)
         assert done.returncode == 0
-        assert "examples:\n  wsfast run uvicorn app:app" in done.stdout
+        assert "examples:\n  wsfast run hypercorn app:app" in done.stdout
 
 
 def test_windows_waits_for_the_command():

@@ -81,11 +81,11 @@ HOSTS = {
         "httpx_client", "client", ("httpx_ws",), "wsproto", client=True, deflate=False
     ),
     "simple-websocket-server": Host(
-        "simple_websockets", "server", ("simple_websocket",), "wsproto",
+        "simple_websockets", "server", ("simple_websocket",), "simple-websocket",
         skip=(*_SLEEPS_ON, *_RACES), threads=True,
     ),
     "simple-websocket-client": Host(
-        "simple_websockets", "client", ("simple_websocket",), "wsproto",
+        "simple_websockets", "client", ("simple_websocket",), "simple-websocket",
         client=True, deflate=False, skip=(*_SLEEPS_ON, *_RACES), threads=True,
     ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ there is none, goes on to site.py as ever.
 import os
 import sys
 
+NO = ("", "0", "no", "off", "false")
 here = os.path.dirname(os.path.abspath(__file__))
 itself = sys.modules.pop(__name__)  # kept: Python 2 would empty it while it runs
 sys.path[:] = [entry for entry in sys.path if entry != here]
@@ -26,6 +27,10 @@ if "alone" in wishes:
 try:
     import sitecustomize  # type: ignore  # noqa: F401
 finally:
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here in entries[1:]:  # theirs went in front, and may not run the next in the children
+        entries = [here] + [entry for entry in entries if entry != here]
+        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
     if os.environ.get("WSFAST", "").strip() != "0":
         try:
             if sys.version_info < (3, 11):
@@ -43,3 +48,6 @@ finally:
                     "wsfast run: not active in %s: %s: %s\n"
                     % (sys.executable, type(exc).__name__, exc)
                 )
+                if os.environ.get("WSFAST_REQUIRE", "").strip().lower() not in NO:
+                    sys.stderr.flush()
+                    os._exit(3)  # what is raised here, site.py passes over

@@ -17,11 +17,17 @@ class Contender(NamedTuple):
     needs: tuple[str, ...] = ()  # modules: the host, and last what does its framing
     way: str = ""  # how wsfast is switched on, a key of WAYS; empty for not at all
     ws: str = ""  # uvicorn's option
+    also: tuple[str, ...] = ()  # hosts of wsfast's beside the one that does the framing
 
     @property
     def plain(self) -> str:
         """The same host without wsfast."""
         return self.id.partition("+")[0]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What ``wsfast.install()`` is called with."""
+        return self.needs[-1], *self.also
 
     @property
     def installs(self) -> bool:
@@ -71,7 +77,14 @@ CONTENDERS = {
         Contender("hypercorn", "hypercorn", ("asyncio",), _HYPERCORN),
         Contender("hypercorn+wsfast", "hypercorn", ("asyncio",), _HYPERCORN, "install"),
         Contender("simple-websocket", "simple_websocket", ("threads",), _SIMPLE),
-        Contender("simple-websocket+wsfast", "simple_websocket", ("threads",), _SIMPLE, "install"),
+        Contender(
+            "simple-websocket+wsfast",
+            "simple_websocket",
+            ("threads",),
+            _SIMPLE,
+            "install",
+            also=("simple-websocket",),
+        ),
         Contender("trio-websocket", "trio_websocket", ("trio",), _TRIO),
         Contender("trio-websocket+wsfast", "trio_websocket", ("trio",), _TRIO, "install"),
     )

@@ -115,6 +115,8 @@ def _warnings(document: Json) -> list[str]:
         )
     if not settings["pinned"]:
         lines.append("Not pinned to one core: figures at one in flight include waking a core.")
+    if all(cell["syscalls_per_msg"] is None for cell in document["cells"]):
+        lines.append("System calls were not counted: strace is missing, or may not attach here.")
     if document["generator"] != "c":
         lines.append("The C load generator is not built: messages/s are those of a slow client.")
     return lines

@@ -52,7 +52,8 @@ class _Rows:
         """One value per WebSocket server, or the raw echo's where it is alone."""
         names = [name for name in self.servers if name != "raw-tcp"] or self.servers
         found = [self.cells[load, name] for name in names if (load, name) in self.cells]
-        return " → ".join([show(cell) for cell in found])
+        shown = [show(cell) for cell in found]
+        return " → ".join(shown) if any(text != "–" for text in shown) else "–"
 
     def row(self, load: Load) -> list[str]:
         return [

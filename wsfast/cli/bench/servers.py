@@ -30,10 +30,9 @@ def switch_on(contender: Contender) -> None:
 
     if not contender.installs:
         return
-    host = contender.needs[-1]
     if contender.way == "frames":
-        _leave_connections_alone(host)
-    wsfast.install(host, cork=contender.way == "cork")
+        _leave_connections_alone(contender.hosts[0])
+    wsfast.install(*contender.hosts, cork=contender.way == "cork")
 
 
 def _leave_connections_alone(host: str) -> None:
@@ -50,7 +49,7 @@ def check_switched_on(contender: Contender) -> None:
     if not contender.installs:
         return
     for host in wsfast.status():
-        if host.name == contender.needs[-1] and (host.state != "active" or host.reason):
+        if host.name in contender.hosts and (host.state != "active" or host.reason):
             sys.exit(f"wsfast.install({host.name!r}): {host.state}: {host.reason}")
 
 
