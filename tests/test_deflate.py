@@ -49,6 +49,16 @@ def inflate_name(data, limit=None, **options):
     return caught.value.name
 
 
+def test_an_inflater_that_has_failed_goes_on_without_what_it_held():
+    """It once took the rest of the message before for its own, and looped."""
+    wire = zlib.compress(b"abc", wbits=-15)  # ends with a final block
+    ours = inflater()
+    with pytest.raises(RemoteProtocolError, match="exceeds the limit"):
+        ours.inflate(wire, True, 1)
+    assert ours.inflate(b"", False, 1) == b""
+    assert ours.inflate(wire, True, 3) == b"abc"
+
+
 # RFC 7692 §7.2.3
 
 

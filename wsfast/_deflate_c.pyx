@@ -83,7 +83,11 @@ cdef class Inflater:
     cdef bytes run(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most):
         """``inflate`` of the ``n`` bytes put into ``data``, less than ``most`` bytes."""
         with cython.critical_section(self):
-            return self.inflated(data, n, fin, most)
+            try:
+                return self.inflated(data, n, fin, most)
+            except BaseException:
+                self._context = None  # it may hold input that is not this message's any more
+                raise
 
     cdef bytes inflated(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most):
         cdef Py_ssize_t read = self.read + n, wrote
@@ -237,7 +241,15 @@ cdef class Deflater:
     def deflate(self, data, bint fin):
         """The next piece of a message compressed, all of it; ``fin`` on the last piece."""
         cdef bytes out = self.squeeze(data, fin)
-        return out[: sent(PyBytes_GET_SIZE(out), fin)]
+        try:
+            return out[: sent(PyBytes_GET_SIZE(out), fin)]
+        except BaseException:
+            self.reset()
+            raise
+
+    def reset(self):
+        """What was deflated last is not sent: go on with a context that refers to nothing."""
+        self._context = None
 
     cdef bytes squeeze(self, object data, bint fin):
         """``deflate``, and the tail still on."""
@@ -255,8 +267,10 @@ cdef class Deflater:
         self._context = None
         out = called(self.compress, 2, context, data, None)
         end = called(self.flush, 2, context, FULL if last else SYNC, None)
+        if PyBytes_GET_SIZE(out):
+            end = out + end
         if last:
             self._compressors.give(context)
         else:
             self._context = context
-        return out + end if PyBytes_GET_SIZE(out) else end
+        return end

@@ -82,27 +82,28 @@ class Inflater:
             data += _TAIL
         most = _MAXSIZE if limit is None or limit >= _MAXSIZE else limit + 1
         room = most if most < _ROOM else _ROOM
-        context = self._context
-        if context is None:
-            context = self._open()
+        ratio = self._max_ratio
         out: bytes
         try:
+            context = self._context
+            if context is None:
+                context = self._open()
             out = context.decompress(data, room)
             if context.eof or len(out) == room:
                 out = self._go_on(context, out, data, fin, most)
             elif self._takeover or not fin:
                 self._remember(out)
-        except self._zlib.error:
-            raise RemoteProtocolError("deflate_error") from None
-        if limit is not None and len(out) > limit:
-            raise RemoteProtocolError("message_too_big")
+            wrote = self._wrote + len(out)
+            if len(out) >= most or (fin and ratio is not None and wrote > ratio * read):
+                raise RemoteProtocolError("message_too_big")
+        except BaseException as exc:
+            self._context = None  # it may hold input that is not this message's any more
+            if isinstance(exc, self._zlib.error):
+                raise RemoteProtocolError("deflate_error") from None
+            raise
         if not fin:
-            self._read = read
-            self._wrote += len(out)
+            self._read, self._wrote = read, wrote
             return out
-        ratio = self._max_ratio
-        if ratio is not None and self._wrote + len(out) > ratio * read:
-            raise RemoteProtocolError("message_too_big")
         self._read = self._wrote = self._finals = 0
         if not self._takeover:
             self._context = self._history = None
@@ -198,8 +199,14 @@ class Deflater:
         out: bytes = context.compress(data)
         # A full flush also forgets what came before, and is 0.4 us cheaper than a new context.
         out += context.flush(zlib.Z_FULL_FLUSH if last else zlib.Z_SYNC_FLUSH)
+        if fin:
+            out = out[: -len(_TAIL)]
         if last:
             self._compressors.give(context)
         else:
             self._context = context
-        return out[: -len(_TAIL)] if fin else out
+        return out
+
+    def reset(self) -> None:
+        """What was deflated last is not sent: go on with a context that refers to nothing."""
+        self._context = None

@@ -172,16 +172,20 @@ cdef class FrameEncoder:
     cdef object squeezed(self, uint8_t opcode, object data, Bytes *payload, bint fin, const uint8_t *key):
         cdef Bytes made
         cdef uint8_t rsv = 0 if opcode == WSF_CONT else WSF_RSV1
-        if type(self.deflate) is Deflater:
-            squeezed = (<Deflater>self.deflate).squeeze(lent(data, payload), fin)
-            return self.frame(opcode, <const uint8_t *>PyBytes_AS_STRING(squeezed),
-                              sent(PyBytes_GET_SIZE(squeezed), fin), fin, rsv, key)
-        made_of = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
-        acquire(made_of, &made)
         try:
-            return self.frame(opcode, made.p, made.n, fin, rsv, key)
-        finally:
-            release(&made)
+            if type(self.deflate) is Deflater:
+                squeezed = (<Deflater>self.deflate).squeeze(lent(data, payload), fin)
+                return self.frame(opcode, <const uint8_t *>PyBytes_AS_STRING(squeezed),
+                                  sent(PyBytes_GET_SIZE(squeezed), fin), fin, rsv, key)
+            made_of = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
+            acquire(made_of, &made)
+            try:
+                return self.frame(opcode, made.p, made.n, fin, rsv, key)
+            finally:
+                release(&made)
+        except BaseException:
+            self.deflate.reset()  # it may hold what is not sent
+            raise
 
     def ping(self, data=b""):
         """A Ping frame; at most 125 bytes."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         threshold: int
 
         def deflate(self, data: bytes, fin: bool) -> bytes: ...
+        def reset(self) -> None: ...
 
 
 class FrameEncoder:
@@ -82,8 +83,14 @@ class FrameEncoder:
         carry = _check_utf8(b"" if first else self._carry, payload, fin) if text else b""
         squeeze = self._wants_deflate(payload, compress) if first else self._compressed
         if squeeze and self._deflate is not None:
-            payload = self._deflate.deflate(payload, fin)
-        frame = _frame(opcode, payload, fin, RSV1 if squeeze and first else 0, key)
+            try:
+                payload = self._deflate.deflate(payload, fin)
+                frame = _frame(opcode, payload, fin, RSV1 if first else 0, key)
+            except BaseException:
+                self._deflate.reset()  # it may hold what is not sent
+                raise
+        else:
+            frame = _frame(opcode, payload, fin, 0, key)
         if fin:
             self._open = 0
         elif first:

@@ -76,6 +76,7 @@ class Connection:
         "_binary",
         "_deadlines",
         "_decoder",
+        "_deflater",
         "_encoder",
         "_farewell",
         "_feed",
@@ -127,8 +128,7 @@ class Connection:
         self._set_codec(role, limits, policy, text, keys)
         self._out: list[bytes] = []
         self._farewell: bytes | None = None  # the Close frame that leaves behind all of _out
-        self._pongs = 0  # how many of them are Pongs
-        self._last_pong = 0  # and where the last is
+        self._pongs = self._last_pong = 0  # how many of them are Pongs, and where the last is
         self._fragmented = False  # send_fragment() has begun a message
         self._read = 0  # bytes received
         self._pings = 0  # Pings sent with a payload of ours
@@ -144,19 +144,18 @@ class Connection:
         text: Literal["str", "bytes"],
         keys: Callable[[], Buffer] | None,
     ) -> None:
-        inflater = deflater = None
+        inflater = self._deflater = None
         for extension in self.extensions:
-            inflater = extension.inflater(limits.max_ratio)
-            deflater = extension.deflater()
+            inflater, self._deflater = extension.inflater(limits.max_ratio), extension.deflater()
         self._decoder = MessageDecoder(
             role, policy=policy, limits=limits, text=text, inflate=inflater
         )
-        self._encoder = FrameEncoder(role, keys=keys, deflate=deflater)
+        self._encoder = FrameEncoder(role, keys=keys, deflate=self._deflater)
         # Looked up once: these three are called for every message.
         self._feed: Callable[[Buffer], list[Event]] = self._decoder.feed
         self._text = self._encoder.text
         self._binary = self._encoder.binary
-        self._may_part = role is Role.SERVER and deflater is None
+        self._may_part = role is Role.SERVER and self._deflater is None
 
     # Receiving
 
@@ -256,8 +255,7 @@ class Connection:
             frame = self._text(data.payload, compress=compress)
         else:
             frame = self._binary(data, compress=compress)
-        self._out.append(frame)
-        self.bytes_queued += len(frame)
+        self._queue(frame)
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """Queue a message framed for many connections, §5.4 permitting; the server's. As ``send``.
@@ -326,7 +324,12 @@ class Connection:
         return out
 
     def _queue(self, frame: bytes) -> None:
-        self._out.append(frame)
+        try:
+            self._out.append(frame)
+        except MemoryError:
+            if self._deflater is not None:
+                self._deflater.reset()
+            raise
         self.bytes_queued += len(frame)
 
     def _take_leave(self, code: int, reason: str) -> None:
