@@ -14,8 +14,6 @@ import json
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import wsfast
-
 PAGES = Path(__file__).resolve().parents[1] / "interop" / "clients"
 FILES = {
     "/": (PAGES / "page.html", b"text/html; charset=utf-8"),
@@ -67,6 +65,8 @@ async def _close(scope, receive, send) -> None:
 
 
 async def _tell(scope, receive, send) -> None:
+    import wsfast  # not before it is asked for: other servers here run without it
+
     await _accept(scope, receive, send)
     seen = {
         "client": scope["client"][0],
