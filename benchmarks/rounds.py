@@ -1,8 +1,9 @@
 """Timing on a machine that changes its speed: interleaved rounds, beside a calibration spin.
 
 Everything here counts CPU time of this process, not wall time. A round runs one batch of every
-contender, starting one further along each time; before and after every batch a spin of fixed work
-is timed, and batches beside a slow spin are dropped. Ratios are taken within rounds.
+contender, in an order of its own: who always came behind the same one would find its caches warm.
+Before and after every batch a spin of fixed work is timed, and batches beside a slow spin are
+dropped. Ratios are taken within rounds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from random import Random
 from statistics import median
 from time import process_time_ns
 from typing import Any
@@ -57,8 +59,7 @@ class Lane:
 
 
 def one_round(lanes: Sequence[Lane], turn: int) -> None:
-    first = turn % len(lanes)
-    for lane in (*lanes[first:], *lanes[:first]):
+    for lane in Random(turn).sample(lanes, len(lanes)):
         lane.batch()
 
 
