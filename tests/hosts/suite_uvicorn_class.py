@@ -27,7 +27,13 @@ def connections() -> Iterator[list[None]]:
     if BACKEND:
         import wsfast
 
-        host = {"name": "wsfast.uvicorn", "hits": len(served), "state": "active", "reason": ""}
+        host = {
+            "name": "wsfast.uvicorn",
+            "hits": len(served),
+            "state": "active",
+            "seams": [],
+            "reason": "",
+        }
         with open(os.environ["WSFAST_REPORT"], "a", encoding="utf-8") as file:
             file.write(json.dumps({"backend": wsfast.backend(), "hosts": [host]}) + "\n")
 

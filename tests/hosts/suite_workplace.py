@@ -152,6 +152,7 @@ def collect(outcomes: Path, report: Path) -> Run:
         run.backends.add(process["backend"])
         for host in process["hosts"]:
             run.hits[host["name"]] += host["hits"]
-            if host["reason"] and host["state"] in ("active", "refused"):
+            in_part = host["state"] == "active" and host["seams"]  # else a switch of its own counts
+            if host["reason"] and (in_part or host["state"] == "refused"):
                 run.refusals.add((host["name"], host["reason"]))
     return run

@@ -255,19 +255,20 @@ def test_a_run_that_breaks_off(recorded):
 
 
 def test_reports(workplace, tmp_path):
-    host = {"name": "host", "hits": 2, "state": "active", "reason": ""}
-    other = {"name": "other", "hits": 0, "state": "off", "reason": "not wanted"}
-    refused = {"name": "host", "hits": 0, "state": "refused", "reason": "unknown"}
+    host = {"name": "host", "hits": 2, "state": "active", "seams": ["a:b"], "reason": ""}
+    other = {"name": "other", "hits": 0, "state": "off", "seams": [], "reason": "not wanted"}
+    own = {"name": "own", "hits": 0, "state": "active", "seams": [], "reason": "2 connections"}
+    refused = {"name": "host", "hits": 0, "state": "refused", "seams": [], "reason": "unknown"}
     lines = [
-        {"backend": "c-avx2", "hosts": [host, other]},
-        {"backend": "c-avx2", "hosts": [host, refused]},
+        {"backend": "c-avx2", "hosts": [host, other, own]},
+        {"backend": "c-avx2", "hosts": [host, refused, host | {"hits": 0, "reason": "one moved"}]},
     ]
     report = tmp_path / "report.jsonl"
     report.write_text("".join(json.dumps(line) + "\n" for line in lines))
     run = workplace.collect(tmp_path / "none", report)
     assert run.hits["host"] == 4
     assert run.backends == {"c-avx2"}
-    assert run.refusals == {("host", "unknown")}
+    assert run.refusals == {("host", "unknown"), ("host", "one moved")}
 
 
 # ---- failing in time ----------------------------------------------------------------------------
