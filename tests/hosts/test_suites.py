@@ -300,10 +300,10 @@ def test_much_failed_is_no_matter_of_time(verdict, workplace, tmp_path):
 
 def test_past_the_limit(workplace, tmp_path, monkeypatch):
     """What hangs ends, with what it started."""
-    monkeypatch.setattr(workplace, "LIMIT", 1)
-    child = "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(60)"
+    monkeypatch.setattr(workplace, "LIMIT", 3)
+    child = "import os, time; p = os.fork(); p and print(os.getpid(), p, flush=True); time.sleep(60)"
     log = tmp_path / "log"
-    workplace.bounded([sys.executable, "-c", child], tmp_path, dict(os.environ), log)
+    workplace.bounded([sys.executable, "-ISc", child], tmp_path, dict(os.environ), log)
     pids = [int(line) for line in log.read_text().split()]
     assert len(pids) == 2
     end = time.monotonic() + 30  # killed, but on a busy machine not gone at once
