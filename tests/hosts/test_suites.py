@@ -301,7 +301,7 @@ def test_much_failed_is_no_matter_of_time(verdict, workplace, tmp_path):
 def test_past_the_limit(workplace, tmp_path, monkeypatch):
     """What hangs ends, with what it started."""
     monkeypatch.setattr(workplace, "LIMIT", 3)
-    child = "import os, time; p = os.fork(); p and print(os.getpid(), p, flush=True); time.sleep(60)"
+    child = "import os, time; p = os.fork(); p and print(os.getpid(), p, flush=True); time.sleep(9)"
     log = tmp_path / "log"
     workplace.bounded([sys.executable, "-ISc", child], tmp_path, dict(os.environ), log)
     pids = [int(line) for line in log.read_text().split()]
