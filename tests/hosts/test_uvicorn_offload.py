@@ -157,6 +157,21 @@ def test_who_sends_in_a_loop_does_not_keep_others_out(run, fake, settle):
     run(main())
 
 
+def test_a_sender_may_change_what_it_gave_up(run, fake, settle):
+    """The dict, which is its own again."""
+
+    async def main():
+        lab = await Lab(fake).opened()
+        message = {"type": "websocket.send", "text": LARGE}
+        sending = lab.start(lab.say(message))
+        await settle()
+        sending.cancel()
+        message["text"] = "other"
+        assert await lab.finish(lab.start(lab.say(message))) == [LARGE, "other"]
+
+    run(main())
+
+
 def test_control_frames_and_broadcasts_do_not_wait(run, fake, settle):
     """§5.4: control frames may go between; a prepared message needs no window of ours."""
 

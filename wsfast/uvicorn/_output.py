@@ -176,6 +176,7 @@ class Output(asyncio.Protocol):
         It leaves even if we are cancelled meanwhile: the compressor has seen it, and what it
         compresses next may refer to it (RFC 7692 §7.1.1.1).
         """
+        message = dict(message)  # whoever is cancelled may change its own
         left = self._loop.create_future()
         job = self._loop.run_in_executor(None, self._encode, message)
         job.add_done_callback(partial(self._leave, message, left))
