@@ -51,6 +51,7 @@ class Session:
         self.connection = connection
         self.inbox = deque()  # messages that wait for the application
         self.held = 0  # their bytes; of a str its characters
+        self.answers = True  # else nobody takes them any more
         self.filled = asyncio.Event()
         self.taken = asyncio.Event()
 
@@ -86,8 +87,9 @@ class Session:
         """Queue the messages; the connection has dealt with the rest."""
         for event in events:
             if isinstance(event, (str, bytes)):
-                self.inbox.append(event)
-                self.held += len(event)
+                if self.answers:
+                    self.inbox.append(event)
+                    self.held += len(event)
             elif not isinstance(event, (Ping, Pong)):
                 log.info("%s: %r", self.writer.get_extra_info("peername"), event)
         if self.inbox:
@@ -116,6 +118,7 @@ class Session:
             log.exception("the application failed")
             self.stop(1011)
         finally:
+            self.answers = False
             self.held = 0
             self.inbox.clear()
             self.taken.set()

@@ -252,6 +252,27 @@ def test_an_application_that_fails(run, example, caplog):
     assert "the application failed" in caplog.text
 
 
+def test_what_comes_after_the_application_failed_is_discarded(run, example):
+    """It must not wait for somebody to take it."""
+
+    async def fail(message):
+        raise ValueError
+
+    example.answer = fail
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            assert client.decoder.feed(await client.reader.read(100))[-1].code == 1011
+            for _ in range(2 * example.LIMITS.queue_messages):
+                client.writer.write(client.encoder.text("late"))
+            await asyncio.sleep(0.05)  # the server has read them
+            client.writer.write(client.encoder.close(1011))
+            assert await client.items() == []
+
+    run(main)
+
+
 def test_s19_a_peer_that_does_not_read_ends(run, example):
     example.LIMITS = example.LIMITS.replace(max_message=1 << 20)
 
