@@ -97,11 +97,11 @@ async def websockets(count: int) -> None:
     from websockets.asyncio.server import broadcast, serve
     from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
-    connections: set[Any] = set()
+    connections: list[Any] = []  # as ours: a set's order is not that of memory, 7 % more
     full = asyncio.Event()
 
     async def joined(connection: Any) -> None:
-        connections.add(connection)
+        connections.append(connection)
         if len(connections) == count:
             full.set()
         await connection.wait_closed()

@@ -51,6 +51,7 @@ class Session:
         self.connection = connection
         self.inbox = deque()  # messages that wait for the application
         self.held = 0  # their bytes; of a str its characters
+        self.answers = True  # else nobody takes them any more
         self.filled = asyncio.Event()
         self.taken = asyncio.Event()
 
@@ -68,7 +69,7 @@ class Session:
         finally:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)
-            self.writer.write(b"".join(self.connection.data_to_send()))
+            self.write()
 
     async def read(self):
         """The next events, of the peer or of the clock."""
@@ -86,8 +87,9 @@ class Session:
         """Queue the messages; the connection has dealt with the rest."""
         for event in events:
             if isinstance(event, (str, bytes)):
-                self.inbox.append(event)
-                self.held += len(event)
+                if self.answers:
+                    self.inbox.append(event)
+                    self.held += len(event)
             elif not isinstance(event, (Ping, Pong)):
                 log.info("%s: %r", self.writer.get_extra_info("peername"), event)
         if self.inbox:
@@ -116,22 +118,30 @@ class Session:
             log.exception("the application failed")
             self.stop(1011)
         finally:
+            self.answers = False
             self.held = 0
             self.inbox.clear()
             self.taken.set()
 
+    def write(self):
+        """Write what there is to write."""
+        if not self.writer.is_closing():  # uvloop raises where the transport is gone
+            # not writelines(), which never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254)
+            self.writer.write(b"".join(self.connection.data_to_send()))
+
     async def flush(self):
-        """Write what there is to write, and wait while the peer does not read."""
-        # not writelines(), which never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254)
-        self.writer.write(b"".join(self.connection.data_to_send()))
+        """Write it, and wait while the peer does not read."""
+        self.write()
         async with asyncio.timeout(WRITE_TIMEOUT):
             await self.writer.drain()
 
     def stop(self, code=1001):
         """Close, and be gone ``close_timeout`` later whatever the peer does."""
+        if self.connection.should_close_transport:  # its last frame is written, or about to be
+            return
         with contextlib.suppress(LocalProtocolError):  # it is closing already
             self.connection.close(code)
-        self.writer.write(b"".join(self.connection.data_to_send()))
+        self.write()
         abort_later(self.writer)
 
 
@@ -147,7 +157,7 @@ async def linger(reader, writer):
     our last frame. asyncio's TLS has no half-close.
     """
     abort_later(writer)
-    if writer.can_write_eof():
+    if writer.can_write_eof() and not writer.is_closing():
         writer.write_eof()
         while await reader.read(READ):
             pass
@@ -167,8 +177,6 @@ async def open_connection(reader, writer, origins):
         offer = handshake.check_upgrade(request.method, request.http_version, request.headers)
     except HandshakeError as exc:
         writer.write(bytes(handshake.reject(exc.status, exc.headers, f"{exc}\n".encode())))
-        return None
-    except TimeoutError:
         return None
     if not handshake.check_origin(offer.origin, origins or [None, *own_origins(offer)]):
         writer.write(bytes(handshake.reject(403)))
@@ -209,10 +217,12 @@ class Server:
                 self.sessions.add(session)
                 try:
                     await session.run(data)
+                    await linger(reader, writer)
                 finally:
                     self.sessions.discard(session)
-            await linger(reader, writer)
-        except (ConnectionError, TimeoutError):
+            else:
+                await linger(reader, writer)
+        except OSError:  # of the network or of TLS; a deadline
             pass
         finally:
             self.connections -= 1

@@ -142,7 +142,7 @@ GUARDS = [
           "self._out.append(frame)\n        self.bytes_queued += len(frame)\n\n    def send_pr",
           "self._out.append(frame)\n\n    def send_pr"),
     Guard("s19", "send waits", f"{HOST}/_output.py",
-          "if self._clear is not None:\n                await",
+          "if self._full or self._job or self._senders:\n                await",
           "if False:\n                await"),
     Guard("s20", "items of one byte", "wsfast/_kernels_c.pyx",
           "flat = out.view.itemsize == 1 and", "flat ="),

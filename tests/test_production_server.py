@@ -7,6 +7,8 @@ import importlib.util
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -35,10 +37,17 @@ def example():
 
 @pytest.fixture
 def run(example):
-    """``run(main)``: ``main(connect, server)`` beside a server, for at most ten seconds."""
+    """``run(main)``: ``main(connect, server)`` beside a server, for at most ten seconds.
 
-    def call(main):
+    Nothing goes wrong in the server that it does not expect.
+    """
+
+    def call(main, loop_factory=None):
+        faults = []
+
         async def both():
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda loop, context: faults.append(context))
             server = example.Server()
             listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
             port = listener.sockets[0].getsockname()[1]
@@ -47,7 +56,9 @@ def run(example):
             while server.connections:
                 await asyncio.sleep(0.01)
 
-        asyncio.run(asyncio.wait_for(both(), 10))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(asyncio.wait_for(both(), 10))
+        assert not faults
 
     return call
 
@@ -99,6 +110,7 @@ def test_s25_half_open_handshakes_end(run, request_):
     async def main(connect, server):
         async with connect(request=request_) as client:
             assert await client.items() == []
+            assert not server.connections  # with nothing to say to it, nobody waits for it
 
     run(main)
 
@@ -145,6 +157,41 @@ def test_a_peer_that_goes_on_sending_is_told(run):
             await sent
             while server.connections:  # but it is not waited for, either
                 await asyncio.sleep(0.01)
+
+    run(main)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_peer_that_resets(run, loop):
+    """Whenever it does: no write_eof() on a transport that is gone, which uvloop refuses."""
+    module = pytest.importorskip(loop)
+    at_once = struct.pack("ii", 1, 0)  # SO_LINGER: close() resets
+
+    async def main(connect, server):
+        for number in range(20):
+            async with connect() as client:
+                client.writer.write(client.encoder.text("a") + b"\xc1" * (number % 2))
+                sock = client.writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                await asyncio.sleep(number / 10000)
+                client.writer.transport.abort()
+
+    run(main, module.new_event_loop)
+
+
+def test_a_stop_waits_for_those_that_linger(run, example):
+    """Or else its end resets them."""
+    example.LIMITS = example.LIMITS.replace(close_timeout=5.0)
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(b"\xc1" + bytes(5))
+            assert [item.code for item in await client.items()] == [1002]
+            stopping = asyncio.create_task(server.stop())
+            await asyncio.sleep(0.1)
+            assert not stopping.done()
+            client.writer.close()
+            await stopping
 
     run(main)
 
@@ -203,6 +250,27 @@ def test_an_application_that_fails(run, example, caplog):
 
     run(main)
     assert "the application failed" in caplog.text
+
+
+def test_what_comes_after_the_application_failed_is_discarded(run, example):
+    """It must not wait for somebody to take it."""
+
+    async def fail(message):
+        raise ValueError
+
+    example.answer = fail
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            assert client.decoder.feed(await client.reader.read(100))[-1].code == 1011
+            for _ in range(2 * example.LIMITS.queue_messages):
+                client.writer.write(client.encoder.text("late"))
+            await asyncio.sleep(0.05)  # the server has read them
+            client.writer.write(client.encoder.close(1011))
+            assert await client.items() == []
+
+    run(main)
 
 
 def test_s19_a_peer_that_does_not_read_ends(run, example):

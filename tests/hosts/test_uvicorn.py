@@ -674,3 +674,42 @@ def test_send_waits_for_the_transport(run, fake, settle):
 
     run(main())
     assert sent == ["x"]
+
+
+def test_who_waits_longest_sends_first(run, fake, settle):
+    """Or else a task that sends in a loop, and fills the transport each time, keeps others out."""
+
+    async def app(scope, receive, send):
+        async def push(text):
+            while True:
+                await send({"type": "websocket.send", "text": text})
+
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        async with asyncio.TaskGroup() as group:
+            for text in "abc":
+                group.create_task(push(text))
+
+    async def main():
+        connection = await fake(app).opened()
+        protocol = connection.protocol
+        take = protocol._write
+
+        def take_and_be_full(data):
+            take(data)
+            protocol.pause_writing()
+
+        protocol._write = take_and_be_full
+        protocol.pause_writing()
+        connection.read("go")
+        for _ in range(6):
+            await settle()
+            protocol.resume_writing()
+        await settle()
+        assert "".join(connection.items()) == "abcabc"
+        protocol._write = take
+        connection.task.cancel()
+        await connection.lost()
+
+    run(main())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
 
 import pytest
 
@@ -367,5 +369,26 @@ def test_a_peer_that_reads_slowly_gets_all(run, fake, settle):
         protocol._abort()
         assert wire.aborted
         await connection.lost()
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["lost", "broken", "closed"])
+def test_a_connection_that_is_gone_is_not_kept(run, fake, settle, record, how):
+    """By no timer, whether the application or the transport ends first."""
+
+    async def main():
+        gone = []
+        connection = await fake(record[1], Slow).opened()
+        weakref.finalize(connection.protocol, gone.append, True)
+        if how != "lost":
+            connection.read(raw=connection.encoder.close() if how == "closed" else bytes(2))
+            await settle()
+        await connection.lost()
+        assert connection.task.done()
+        del connection
+        await settle()
+        gc.collect()
+        assert gone
 
     run(main())

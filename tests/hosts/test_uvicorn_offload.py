@@ -134,6 +134,44 @@ def test_other_messages_wait_for_it(run, fake, settle):
     run(main())
 
 
+def test_who_sends_in_a_loop_does_not_keep_others_out(run, fake, settle):
+    """It wakes before them each time."""
+
+    async def main():
+        lab = await Lab(fake).opened(open_gate=True)
+
+        async def push() -> None:
+            while True:
+                await lab.send(LARGE)
+
+        pushing = lab.start(push())
+        await settle()
+        await asyncio.wait_for(lab.send("small"), 2)
+        await asyncio.wait_for(lab.say({"type": "websocket.close"}), 2)
+        await asyncio.wait([pushing])
+        assert isinstance(pushing.exception(), RuntimeError)
+        got = lab.fake.items()
+        assert got[-1] == Close(1000, "") and got.count("small") == 1
+        lab.fake.read(raw=lab.fake.encoder.close())
+
+    run(main())
+
+
+def test_a_sender_may_change_what_it_gave_up(run, fake, settle):
+    """The dict, which is its own again."""
+
+    async def main():
+        lab = await Lab(fake).opened()
+        message = {"type": "websocket.send", "text": LARGE}
+        sending = lab.start(lab.say(message))
+        await settle()
+        sending.cancel()
+        message["text"] = "other"
+        assert await lab.finish(lab.start(lab.say(message))) == [LARGE, "other"]
+
+    run(main())
+
+
 def test_control_frames_and_broadcasts_do_not_wait(run, fake, settle):
     """§5.4: control frames may go between; a prepared message needs no window of ours."""
 
@@ -145,6 +183,8 @@ def test_control_frames_and_broadcasts_do_not_wait(run, fake, settle):
         lab.fake.read(raw=lab.fake.encoder.ping(b"there?"))
         lab.fake.protocol._ping(b"here?")
         lab.target.send_prepared(PreparedMessage(LARGE.upper()))
+        await lab.target.drain()
+        assert not sending.done()
         assert lab.fake.items() == ["before", Pong(b"there?"), Ping(b"here?"), LARGE.upper()]
         assert await lab.finish(sending) == [LARGE]
 

@@ -38,8 +38,8 @@ class Output(asyncio.Protocol):
     __slots__ = (
         "_abort_at",
         "_abort_timer",
-        "_clear",
         "_cork",
+        "_drained",
         "_encode_binary",
         "_encode_text",
         "_encoder",
@@ -56,6 +56,7 @@ class Output(asyncio.Protocol):
         "_pongs",
         "_queue",
         "_room",
+        "_senders",
         "_streaming",
         "_unsent",
         "_write",
@@ -84,7 +85,8 @@ class Output(asyncio.Protocol):
         self._offload: int | None = None  # the size from which a thread compresses
         self._job = False  # a thread has a message
         self._full = False  # the transport takes no more
-        self._clear: asyncio.Event | None = None  # there while either makes ``send`` wait
+        self._drained: asyncio.Event | None = None  # there while it is
+        self._senders: list[asyncio.Event] = []  # who waits in ``send`` for either; the first goes
         self._held = cork == "burst"  # the next frame may have to be collected
         self._outbox: list[bytes] = []  # frames collected
         self._room = CORK_BYTES  # for more of them
@@ -103,7 +105,7 @@ class Output(asyncio.Protocol):
         self._kind = kind_of(self)  # type: ignore[arg-type]
         self._open = True
         self._offload = None if deflate is None else offload
-        self._streaming = not self._full and self._offload is None
+        self._go_on()
 
     def _converse(self, message: Mapping[str, Any]) -> None:
         """The application sent something that is not a message, or is out of place."""
@@ -116,8 +118,8 @@ class Output(asyncio.Protocol):
         its ``RuntimeError`` for a message that is out of place.
         """
         if not self._streaming or message["type"] != "websocket.send":
-            if self._clear is not None:
-                await self._drain(message["type"])
+            if self._full or self._job or self._senders:
+                await self._wait_in_turn(message["type"])
             if not self._open or message["type"] != "websocket.send":
                 self._converse(message)
                 return
@@ -174,11 +176,11 @@ class Output(asyncio.Protocol):
         It leaves even if we are cancelled meanwhile: the compressor has seen it, and what it
         compresses next may refer to it (RFC 7692 §7.1.1.1).
         """
+        message = dict(message)  # whoever is cancelled may change its own
         left = self._loop.create_future()
         job = self._loop.run_in_executor(None, self._encode, message)
         job.add_done_callback(partial(self._leave, message, left))
         self._job = True
-        self._hold()
         await left
 
     def _leave(
@@ -198,7 +200,7 @@ class Output(asyncio.Protocol):
         else:
             if not left.done():
                 left.set_result(None)
-        self._release()
+        self._go_on()
 
     # For wsfast.broadcast
 
@@ -219,7 +221,8 @@ class Output(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Return when the transport takes more, or is gone."""
-        await self._drain("websocket.send")
+        if self._drained is not None:
+            await self._drained.wait()
 
     # Corking
 
@@ -270,28 +273,30 @@ class Output(asyncio.Protocol):
         """The transport has enough to write: ``send`` waits."""
         self._streaming = False
         self._full = True
-        self._hold()
+        if self._drained is None:
+            self._drained = asyncio.Event()
 
     def resume_writing(self) -> None:
         """The transport takes more."""
-        self._streaming = self._open and self._offload is None
         self._full = False
-        self._release()
+        self._go_on()
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
         if self._pongs:
             pongs = b"".join(self._pongs)
             self._pongs.clear()
             if not self.transport.is_closing():  # else our last frame was a Close
                 self._write(pongs)
 
-    def _hold(self) -> None:
-        if self._clear is None:
-            self._clear = asyncio.Event()
-
-    def _release(self) -> None:
-        """Those that wait go on in the order they came."""
-        if self._clear is not None and not self._full and not self._job:
-            self._clear.set()
-            self._clear = None
+    def _go_on(self) -> None:
+        """Call the first of those that wait, or let all go straight on."""
+        if self._full or self._job:
+            return
+        if self._senders:
+            self._senders[0].set()
+        else:
+            self._streaming = self._open and self._offload is None
 
     def _send_pongs(self, pongs: list[bytes]) -> None:
         """Answer Pings; to a peer that does not read, only ``max_pending_pongs`` of each read.
@@ -307,23 +312,31 @@ class Output(asyncio.Protocol):
         self._pongs += pongs
         del self._pongs[most - 1 : -1]
 
-    async def _drain(self, purpose: str) -> None:
-        """Wait until the transport takes more and no thread has a message.
+    async def _wait_in_turn(self, purpose: str) -> None:
+        """Wait until the transport takes more, no thread has a message, and who came before went.
 
         To close, only for as long as the peer reads. As ``_abort`` has it: LEAST_READ in each
         ``close_timeout``, or the end is now.
         """
         patience = self.close_timeout if purpose == "websocket.close" else None
-        while self._clear is not None:
-            unsent = self._waiting()
-            try:
-                async with asyncio.timeout(patience):
-                    await self._clear.wait()
-            except TimeoutError:
-                if self._full and self._waiting() > unsent - LEAST_READ:
-                    self._abort_at = self._loop.time()
-                    return
-                patience = max(patience or 0.0, GRACE)  # for the thread, if it was 0
+        senders = self._senders
+        called = asyncio.Event()
+        senders.append(called)
+        try:
+            while self._full or self._job or senders[0] is not called:
+                called.clear()
+                unsent = self._waiting()
+                try:
+                    async with asyncio.timeout(patience):
+                        await called.wait()
+                except TimeoutError:
+                    if self._full and self._waiting() > unsent - LEAST_READ:
+                        self._abort_at = self._loop.time()
+                        return
+                    patience = max(patience or 0.0, GRACE)  # for the others, if it was 0
+        finally:  # what we send, or have a thread compress, goes before what the next one has
+            senders.remove(called)
+            self._go_on()
 
     # The end of the transport
 

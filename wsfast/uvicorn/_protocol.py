@@ -52,6 +52,7 @@ class State(Enum):
 
 _NEVER_OPEN = (State.OPENING, State.DENYING, State.DENIED)
 _OVER = (State.ENDED, State.LINGERING)
+_SEEN_TO = (State.CLOSING, State.LINGERING, State.LOST)  # the transport ends without further ado
 
 
 class WebSocketProtocol(Input):
@@ -212,7 +213,7 @@ class WebSocketProtocol(Input):
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
         if self._outbox:
             self._flush()
-        if self._state is not State.CLOSING and self._state is not State.LINGERING:
+        if self._state not in _SEEN_TO:
             self._hang_up()
 
     def _send_500(self) -> None:
