@@ -11,14 +11,14 @@ It stands on wsproto's own attributes, not on our driver for it: each works with
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from simple_websocket.aiows import AioBase  # type: ignore[import-untyped, unused-ignore]
 from simple_websocket.ws import Base  # type: ignore[import-untyped, unused-ignore]
 from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionType
-from wsproto.frame_protocol import FrameProtocol, Opcode, XorMaskerSimple
+from wsproto.frame_protocol import FrameProtocol, Opcode, XorMaskerNull, XorMaskerSimple
 
 from wsfast.codec import Builder, take, take_utf8
 
@@ -30,6 +30,7 @@ check_version(HOSTS["wsproto"])  # where there is no source, versions decide: th
 
 _handle_events, _aio_handle_events = Base._handle_events, AioBase._handle_events
 _CONT = Opcode.CONTINUATION
+_READERS = {"wsproto", "wsproto.connection", f"{__package__}._wsproto"}
 _pieces = 0
 
 
@@ -70,6 +71,8 @@ def _joined(self: Any) -> bool:
     last = size == left and header.fin
     masker, utf8 = decoder.masker, message.decoder
     key = masker._masking_key if type(masker) is XorMaskerSimple else None
+    if key is None and type(masker) is not XorMaskerNull:  # somebody's own, in wsproto's place
+        return False
     if utf8 is None:
         payload, count = take(buffer, size, key), size
     elif found := take_utf8(buffer, size, key, utf8.buffer, last):
@@ -101,6 +104,9 @@ def _plain(ws: Any) -> Any:
     connection = ws.connection
     if type(connection) is not Connection or connection._events:
         return None
+    for events in WSConnection.events, Connection.events:  # whoever has patched one sees them all
+        if type(events) is not FunctionType or events.__globals__["__name__"] not in _READERS:
+            return None
     proto: Any = connection._proto
     plain = type(proto) is FrameProtocol and not proto._frame_decoder.extensions
     return proto if plain and proto._parse_more.gi_frame is not None else None
