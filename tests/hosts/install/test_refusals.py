@@ -213,6 +213,15 @@ def test_patched_by_others(calls, warnings, monkeypatch, patch, who, name):
     assert refused(calls, warnings, advice) == says
 
 
+@pytest.mark.parametrize("patch", [plain, wrapping])
+def test_a_class_that_is_read_patched_by_others(fake, calls, warnings, monkeypatch, patch):
+    fake.edit("fakedriver", ("Protocol.helper", "Base"))
+    monkeypatch.setattr(host().Base, "inherited", patch(host().Base.inherited))
+    advice = f"call wsfast.install() before {__name__} patches it, or do without one of the two"
+    says = f"fakehost.protocol:Base was patched by {__name__}"
+    assert refused(calls, warnings, f"{advice}; {HOOK}") == says
+
+
 # ---- drivers that fail --------------------------------------------------------------------------
 
 
