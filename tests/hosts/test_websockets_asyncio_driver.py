@@ -983,6 +983,17 @@ def test_extensions(stage: Any, side: Side, name: str, extension: Any) -> None:
     stage.compare(lambda: trace_of(name, side=side, extensions=[extension]))
 
 
+def test_an_extension_of_later(stage: Any, side: Side) -> None:
+    async def scenario(act: Act) -> None:
+        for _ in range(2):
+            act.feed(texts(act, "a"))
+            await act.get(act.connection.send("b"))
+            await act.get(act.connection.recv())
+            act.connection.protocol.extensions.append(lab.Reverse())
+
+    stage.compare(lambda: perform(scenario, plain(side)))
+
+
 class Events(Connection):
     def process_event(self, event: Any) -> None:
         self.logger.info("event %s", lab.shown(event))
@@ -1019,6 +1030,13 @@ class Context(Connection):
         return super().send_context(**options)
 
 
+class Equal(Connection):
+    """Not hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
 class Reading(Connection):
     def data_received(self, data: bytes) -> None:
         self.logger.info("data_received %d", len(data))
@@ -1027,7 +1045,7 @@ class Reading(Connection):
 
 @pytest.mark.parametrize(
     "cls",
-    [Events, Receiving, Sending, Writing, Draining, Context, Reading],
+    [Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading],
     ids=lambda c: c.__name__,
 )
 @pytest.mark.parametrize("name", ["iterating", "sending", "in_pieces", "echoing", "closing"])
@@ -1058,6 +1076,34 @@ def test_methods_set_on_the_instance(stage: Any, name: str, method: str) -> None
 
     found = stage.compare(lambda: perform(scenario, plain(SERVER)))
     assert ("spy", method) in found[0] or (name, method) == ("iterating", "send")
+
+
+INNER_SPIES = [
+    *[(None, name) for name in ("process_event", "send_data", "drain", "send_context")],
+    *[("protocol", name) for name in ("receive_data", "events_received", "send_text")],
+]
+
+
+@pytest.mark.parametrize("owner,method", INNER_SPIES)
+@pytest.mark.parametrize("name", ["iterating", "echoing"])
+def test_inner_methods_set_on_the_instance(
+    stage: Any, name: str, owner: str | None, method: str
+) -> None:
+    """Before it is used: as instrumentation does it where it is made."""
+
+    def make(act: Act) -> Any:
+        made = plain(SERVER)(act)
+        target = made if owner is None else getattr(made, owner)
+        original = getattr(target, method)
+
+        def spy(*args: Any, **options: Any) -> Any:
+            act.say("spy", method)
+            return original(*args, **options)
+
+        setattr(target, method, spy)
+        return made
+
+    stage.compare(lambda: perform(SCENARIOS[name][0], make))
 
 
 CLASS_SPIES = [
