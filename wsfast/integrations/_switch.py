@@ -54,16 +54,24 @@ class Switch:
     def install(
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
     ) -> list[HostStatus]:
-        self.switch_on(names, policy, on_refusal, cork)
-        lives = self._named(names)
+        lives = self._switch_on(names, policy, on_refusal, cork)
+        found = [self._status(life) for life in lives]
+        if on_refusal == "raise":  # also by what the version foretells
+            refused = [life for life, one in zip(lives, found) if one.state == "refused"]
+            self._raise([life for life in lives if _left(life) or life in refused])
         if on_refusal != "ignore" and any(life.why_off is PURE for life in lives):
             _warn(f"wsfast leaves all hosts alone: {PURE}; `wsfast status` says why it is missing")
-        found = [self._status(life) for life in lives]
-        if on_refusal == "raise":  # by what the version foretells
-            self._raise([life for life, one in zip(lives, found) if one.state == "refused"])
         return found
 
-    def switch_on(self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool) -> None:
+    def switch_on(self, policy: str, on_refusal: str, cork: bool) -> None:
+        """The same for all hosts, without asking what became of them."""
+        lives = self._switch_on((), policy, on_refusal, cork)
+        if on_refusal == "raise":
+            self._raise([life for life in lives if _left(life)])
+
+    def _switch_on(
+        self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
+    ) -> list[LiveHost]:
         lives = self._named(names)
         self._check_environment()
         for life in lives:
@@ -80,8 +88,7 @@ class Switch:
                     live.note = UNDER_WAY
             life.quiet = on_refusal == "ignore"  # nobody may see what a later import raises
         self._wait()
-        if on_refusal == "raise":
-            self._raise([life for life in lives if life.refusals() or life.why_off is PURE])
+        return lives
 
     def uninstall(self, names: tuple[str, ...]) -> None:
         for life in self._named(names):
@@ -297,6 +304,11 @@ class Switch:
         except Refusal as exc:
             return "refused", str(exc)
         return "off" if reason and life.groups[0].done else "pending", reason
+
+
+def _left(life: LiveHost) -> bool:
+    """Whether it is known to be left as it is, be it in part."""
+    return bool(life.refusals()) or life.why_off is PURE
 
 
 def _warn(text: str) -> None:
