@@ -15,6 +15,7 @@ from . import _env, _seams
 from ._finder import Finder, await_import
 from ._live import (
     OWN_SWITCH,
+    PURE,
     TAKEN_BACK,
     LiveHost,
     Settings,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ._live import Live
     from ._status import State
 
-PURE = "the C extension is not there, and pure Python is not faster than the host itself"
 UNDER_WAY = "it is being imported right now: call wsfast.install() again once that is done"
 
 
@@ -58,16 +58,20 @@ class Switch:
         found = [self._status(life) for life in lives]
         if on_refusal == "raise":  # also by what the version foretells
             refused = [life for life, one in zip(lives, found) if one.state == "refused"]
-            self._raise([life for life in lives if _left(life) or life in refused])
+            self._raise([life for life in lives if life.left() or life in refused])
         if on_refusal != "ignore" and any(life.why_off is PURE for life in lives):
             _warn(f"wsfast leaves all hosts alone: {PURE}; `wsfast status` says why it is missing")
         return found
 
     def switch_on(self, policy: str, on_refusal: str, cork: bool) -> None:
-        """The same for all hosts, without asking what became of them."""
+        """The same for all hosts, without asking what became of them; those that nobody imports
+        raise nothing."""
         lives = self._switch_on((), policy, on_refusal, cork)
         if on_refusal == "raise":
-            self._raise([life for life in lives if _left(life)])
+            there = [
+                life for life in lives if any(is_imported(live.trigger) for live in life.groups)
+            ]
+            self._raise([life for life in there if life.left()])
 
     def _switch_on(
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
@@ -199,7 +203,7 @@ class Switch:
     def _raise_at(self, name: str) -> None:
         """Each import that makes a host of use fails, if that must not run without us."""
         for life in self._hosts.values():
-            if life.fatal and life.refusals() and any(live.trigger == name for live in life.groups):
+            if life.fatal and life.left() and any(live.trigger == name for live in life.groups):
                 raise HostRefused((self._status(life),))
 
     def _unwatchable(self, name: str) -> None:
@@ -304,11 +308,6 @@ class Switch:
         except Refusal as exc:
             return "refused", str(exc)
         return "off" if reason and life.groups[0].done else "pending", reason
-
-
-def _left(life: LiveHost) -> bool:
-    """Whether it is known to be left as it is, be it in part."""
-    return bool(life.refusals()) or life.why_off is PURE
 
 
 def _warn(text: str) -> None:

@@ -110,8 +110,7 @@ def data_received(self: Any, data: bytes) -> None:
         or expected is not protocol.parser
         or type(data) is not bytes
         or protocol._state is not OPEN
-        or protocol.extensions  # somebody may have added one since
-        or protocol.debug
+        or (protocol.debug or protocol.extensions)  # both may be set at any time
         or protocol.writes  # what somebody left there leaves with the next read
         or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
