@@ -30,7 +30,8 @@ check_version(HOSTS["wsproto"])  # where there is no source, versions decide: th
 
 _handle_events, _aio_handle_events = Base._handle_events, AioBase._handle_events
 _CONT = Opcode.CONTINUATION
-_READERS = {"wsproto", "wsproto.connection", f"{__package__}._wsproto"}
+_HOMES = {"wsproto", "wsproto.connection", f"{__package__}._wsproto"}
+_readers: set[Any] = set()  # what has been found to come from there
 _pieces = 0
 
 
@@ -104,12 +105,21 @@ def _plain(ws: Any) -> Any:
     connection = ws.connection
     if type(connection) is not Connection or connection._events:
         return None
-    for events in WSConnection.events, Connection.events:  # whoever has patched one sees them all
-        if type(events) is not FunctionType or events.__globals__["__name__"] not in _READERS:
-            return None
+    if not (WSConnection.events in _readers or _known(WSConnection.events)):
+        return None
+    if not (Connection.events in _readers or _known(Connection.events)):
+        return None
     proto: Any = connection._proto
     plain = type(proto) is FrameProtocol and not proto._frame_decoder.extensions
     return proto if plain and proto._parse_more.gi_frame is not None else None
+
+
+def _known(events: Any) -> bool:
+    """Whether it is wsproto's, or our driver's: who has put another there sees every event."""
+    known = type(events) is FunctionType and events.__globals__["__name__"] in _HOMES
+    if known:
+        _readers.add(events)
+    return known
 
 
 # ---- what is replaced, and what must be as it was ------------------------------------------------
