@@ -1110,6 +1110,7 @@ CLASS_SPIES = [
     (Protocol, "events_received"), (Protocol, "send_text"), (Protocol, "receive_data"),
     (Protocol, "recv_frame"), (Protocol, "send_frame"), (Connection, "process_event"),
     (Connection, "recv"), (Connection, "send"), (Connection, "data_received"),
+    (messages.Assembler, "put"), (messages.Assembler, "get"), (messages.SimpleQueue, "put"),
 ]  # fmt: skip
 
 

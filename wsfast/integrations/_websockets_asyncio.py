@@ -68,6 +68,7 @@ def own(self: Any) -> bool:
     """
     methods = [getattr(type(self), name) for name in CONNECTION]
     methods.append(Connection.process_event)  # what those of its subclasses call
+    methods += [Assembler.put, Assembler.get, SimpleQueue.put]
     methods += [getattr(type(self.protocol), name) for name in PROTOCOL]
     if CONNECTION & vars(self).keys() or PROTOCOL & vars(self.protocol).keys():
         return False
