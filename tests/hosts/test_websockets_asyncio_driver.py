@@ -983,13 +983,14 @@ def test_extensions(stage: Any, side: Side, name: str, extension: Any) -> None:
     stage.compare(lambda: trace_of(name, side=side, extensions=[extension]))
 
 
-def test_an_extension_of_later(stage: Any, side: Side) -> None:
+@pytest.mark.parametrize("extension", [lab.Reverse, lab.Double])
+def test_an_extension_of_later(stage: Any, side: Side, extension: Any) -> None:
     async def scenario(act: Act) -> None:
         for _ in range(2):
             act.feed(texts(act, "a"))
             await act.get(act.connection.send("b"))
             await act.get(act.connection.recv())
-            act.connection.protocol.extensions.append(lab.Reverse())
+            act.connection.protocol.extensions.append(extension())
 
     stage.compare(lambda: perform(scenario, plain(side)))
 
