@@ -6,6 +6,7 @@ do, and the driver must do the same, down to where they note how far a frame and
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import socket
@@ -25,7 +26,7 @@ pytest.importorskip("simple_websocket")
 from simple_websocket import Server
 from simple_websocket.aiows import AioBase
 from simple_websocket.ws import Base
-from wsproto import WSConnection
+from wsproto import WSConnection, frame_protocol
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Ping
 from wsproto.extensions import PerMessageDeflate
@@ -324,6 +325,48 @@ def test_what_is_queued_comes_first(cls: type, kind: ConnectionType, place: str)
 
     found = play(make, [data[9:]], OURS, BOTH)
     assert [type(each) for each in found[0][-1]] == [str, bytes]  # woken, then answered
+
+
+@pytest.mark.parametrize("drivers", [OURS, BOTH, (_wsproto,)])
+def test_a_masker_of_somebody_else_unmasks(
+    cls: type, drivers: tuple[ModuleType, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was put there since; its frame is under way when the drivers come."""
+
+    class Masker(frame_protocol.XorMaskerSimple):
+        pass
+
+    monkeypatch.setattr(frame_protocol, "XorMaskerSimple", Masker)
+    first, *rest = cut(wire(SERVER, (BINARY, TEXTS)), 10)
+    actor = Actor(cls, SERVER, None)
+    actor.read(first)
+    with placed(*drivers):
+        found = [actor.read(chunk) for chunk in rest]
+    assert found[-1][-2] == [(bytes, TEXTS)]
+
+
+@pytest.mark.parametrize("patched", [WSConnection, Connection])
+def test_who_has_patched_events_since_sees_them_all(
+    cls: type, patched: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = cut(wire(SERVER, (TEXT, TEXTS), (BINARY, TEXTS)), 10)
+    seen: list[list[str]] = []
+    for drivers in ((), OURS, BOTH):
+        with placed(*drivers), monkeypatch.context() as patch:
+            events, found = patched.events, []  # type: ignore[attr-defined]
+
+            @functools.wraps(events)
+            def traced(self: Any, events: Any = events, found: list[str] = found) -> Any:
+                for event in events(self):
+                    found.append(repr(event))
+                    yield event
+
+            patch.setattr(patched, "events", traced)
+            actor = Actor(cls, SERVER, None)
+            for chunk in chunks:
+                actor.read(chunk)
+            seen.append(found)
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_a_mock_in_the_place_of_wsproto(cls: type) -> None:

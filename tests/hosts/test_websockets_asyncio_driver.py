@@ -983,6 +983,18 @@ def test_extensions(stage: Any, side: Side, name: str, extension: Any) -> None:
     stage.compare(lambda: trace_of(name, side=side, extensions=[extension]))
 
 
+@pytest.mark.parametrize("extension", [lab.Reverse, lab.Double])
+def test_an_extension_of_later(stage: Any, side: Side, extension: Any) -> None:
+    async def scenario(act: Act) -> None:
+        for _ in range(2):
+            act.feed(texts(act, "a"))
+            await act.get(act.connection.send("b"))
+            await act.get(act.connection.recv())
+            act.connection.protocol.extensions.append(extension())
+
+    stage.compare(lambda: perform(scenario, plain(side)))
+
+
 class Events(Connection):
     def process_event(self, event: Any) -> None:
         self.logger.info("event %s", lab.shown(event))
@@ -1019,6 +1031,13 @@ class Context(Connection):
         return super().send_context(**options)
 
 
+class Equal(Connection):
+    """Not hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
 class Reading(Connection):
     def data_received(self, data: bytes) -> None:
         self.logger.info("data_received %d", len(data))
@@ -1027,7 +1046,7 @@ class Reading(Connection):
 
 @pytest.mark.parametrize(
     "cls",
-    [Events, Receiving, Sending, Writing, Draining, Context, Reading],
+    [Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading],
     ids=lambda c: c.__name__,
 )
 @pytest.mark.parametrize("name", ["iterating", "sending", "in_pieces", "echoing", "closing"])
@@ -1060,10 +1079,39 @@ def test_methods_set_on_the_instance(stage: Any, name: str, method: str) -> None
     assert ("spy", method) in found[0] or (name, method) == ("iterating", "send")
 
 
+INNER_SPIES = [
+    *[(None, name) for name in ("process_event", "send_data", "drain", "send_context")],
+    *[("protocol", name) for name in ("receive_data", "events_received", "send_text")],
+]
+
+
+@pytest.mark.parametrize("owner,method", INNER_SPIES)
+@pytest.mark.parametrize("name", ["iterating", "echoing"])
+def test_inner_methods_set_on_the_instance(
+    stage: Any, name: str, owner: str | None, method: str
+) -> None:
+    """Before it is used: as instrumentation does it where it is made."""
+
+    def make(act: Act) -> Any:
+        made = plain(SERVER)(act)
+        target = made if owner is None else getattr(made, owner)
+        original = getattr(target, method)
+
+        def spy(*args: Any, **options: Any) -> Any:
+            act.say("spy", method)
+            return original(*args, **options)
+
+        setattr(target, method, spy)
+        return made
+
+    stage.compare(lambda: perform(SCENARIOS[name][0], make))
+
+
 CLASS_SPIES = [
     (Protocol, "events_received"), (Protocol, "send_text"), (Protocol, "receive_data"),
     (Protocol, "recv_frame"), (Protocol, "send_frame"), (Connection, "process_event"),
     (Connection, "recv"), (Connection, "send"), (Connection, "data_received"),
+    (messages.Assembler, "put"), (messages.Assembler, "get"), (messages.SimpleQueue, "put"),
 ]  # fmt: skip
 
 

@@ -262,6 +262,30 @@ def test_corked_frames_leave_in_order(streams: Any) -> None:
     asyncio.run(main())
 
 
+def test_corked_frames_are_of_one_connection(streams: Any) -> None:
+    """Whatever its class says is equal."""
+
+    class Equal(Corked):  # type: ignore[misc, valid-type]
+        __hash__ = None
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    async def main() -> None:
+        pairs = [opened(Equal) for _ in range(2)]
+        for number, (connection, _) in enumerate(pairs):
+            connection.data_received(masked(streams, b"a", b"b"))
+            await connection.recv()
+            await connection.send(str(number))
+        await asyncio.sleep(0.01)
+        assert [b"".join(transport.written) for _, transport in pairs] == [
+            b"\x81\x010",
+            b"\x81\x011",
+        ]
+
+    asyncio.run(main())
+
+
 def test_an_end_reaches_who_waits(streams: Any) -> None:
     async def main() -> None:
         for kind in SERVERS:

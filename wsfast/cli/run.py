@@ -112,6 +112,8 @@ def _hosts(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Become the command. Returns only where that fails, and on Windows, with its exit status."""
+    from wsfast.integrations import _env
+
     from ._target import Ignored, Missing, resolve
 
     words = ["-m", *args.module, *args.command] if args.module else args.command
@@ -122,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     environment = dict(os.environ)
     try:
         target = resolve(words)
-        if environment.get("WSFAST", "").strip() != "0":
+        if _env.chosen() != frozenset():
             if args.require:
                 environment["WSFAST_REQUIRE"] = "1"
             _prepare(target, args, environment)

@@ -54,7 +54,7 @@ def install(
 
 def switch_on(*, policy: str, cork: bool) -> None:
     """``install()`` without asking what became of it: that costs a process 40 ms more."""
-    _SWITCH.switch_on((), policy, _checked(policy, "warn"), cork)
+    _SWITCH.switch_on(policy, _checked(policy, "warn"), cork)
 
 
 def _checked(policy: str, on_refusal: str) -> Literal["warn", "raise", "ignore"]:

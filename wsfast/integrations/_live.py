@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NOT_ASKED = "wsfast.install() was not called"
 TAKEN_BACK = "wsfast.uninstall() was called"
 OWN_SWITCH = "wsfast does not patch it, it has a switch of its own"
+PURE = "the C extension is not there, and pure Python is not faster than the host itself"
 
 
 class Settings:
@@ -98,11 +99,15 @@ class LiveHost:
 
     def awaited(self) -> list[Live]:
         """Groups whose import we shall see: those that wait, or all where it must fail."""
-        return self.groups if self.fatal and self.refusals() else self.pending()
+        return self.groups if self.fatal and self.left() else self.pending()
 
     def refusals(self) -> list[Refusal]:
         every = [self.refusal, *[live.refusal for live in self.groups]]
         return [one for one in dict.fromkeys(every) if one is not None]
+
+    def left(self) -> bool:
+        """Whether it is known to be left as it is though it is wanted, be it in part."""
+        return bool(self.refusals()) or self.why_off is PURE
 
     def made(self) -> int | None:
         """Connections that came by the host's own switch; None where that is not set."""

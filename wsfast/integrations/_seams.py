@@ -122,16 +122,28 @@ class Placed:
 
 
 def stranger(place: Place) -> str | None:
-    """The module that put ``place.raw`` there, where that is not a module of the host."""
+    """The module that put ``place.raw`` there, or a method of the class that it is, where that is
+    not a module of the host."""
     package = place.target.partition(".")[0].partition(":")[0]
     thing = code_of(place.raw)
+    who = maker(thing)
+    if who.partition(".")[0] not in (package, "builtins"):
+        return who
+    for each in map(code_of, vars(thing).values() if isinstance(thing, type) else ()):
+        who = maker(each).replace("namedtuple_", "collections.")  # as these call their __new__
+        known = who.partition(".")[0] in (package, *sys.stdlib_module_names)  # dataclasses, enum
+        if not known and (type(each) is FunctionType or hasattr(each, "__wrapped__")):
+            return who
+    return None
+
+
+def maker(thing: Any) -> str:
+    """The module that a function, a class or an object comes from."""
     if type(thing) is FunctionType:  # not isinstance(): mocks and wrappers pretend to be one
-        who = str(thing.__globals__.get("__name__", "?"))
-    elif isinstance(thing, type) or type(thing) is BuiltinFunctionType:
-        who = str(thing.__module__)
-    else:
-        who = type(thing).__module__
-    return None if who.partition(".")[0] in (package, "builtins") else who
+        return str(thing.__globals__.get("__name__", "?"))
+    if isinstance(thing, type) or type(thing) is BuiltinFunctionType:
+        return str(thing.__module__)
+    return type(thing).__module__
 
 
 def code_of(raw: Any) -> Any:

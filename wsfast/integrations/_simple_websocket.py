@@ -11,14 +11,14 @@ It stands on wsproto's own attributes, not on our driver for it: each works with
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from simple_websocket.aiows import AioBase  # type: ignore[import-untyped, unused-ignore]
 from simple_websocket.ws import Base  # type: ignore[import-untyped, unused-ignore]
 from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionType
-from wsproto.frame_protocol import FrameProtocol, Opcode, XorMaskerSimple
+from wsproto.frame_protocol import FrameProtocol, Opcode, XorMaskerNull, XorMaskerSimple
 
 from wsfast.codec import Builder, take, take_utf8
 
@@ -30,6 +30,8 @@ check_version(HOSTS["wsproto"])  # where there is no source, versions decide: th
 
 _handle_events, _aio_handle_events = Base._handle_events, AioBase._handle_events
 _CONT = Opcode.CONTINUATION
+_HOMES = {"wsproto", "wsproto.connection", f"{__package__}._wsproto"}
+_readers: set[Any] = set()  # what has been found to come from there
 _pieces = 0
 
 
@@ -70,6 +72,8 @@ def _joined(self: Any) -> bool:
     last = size == left and header.fin
     masker, utf8 = decoder.masker, message.decoder
     key = masker._masking_key if type(masker) is XorMaskerSimple else None
+    if key is None and type(masker) is not XorMaskerNull:  # somebody's own, in wsproto's place
+        return False
     if utf8 is None:
         payload, count = take(buffer, size, key), size
     elif found := take_utf8(buffer, size, key, utf8.buffer, last):
@@ -101,9 +105,21 @@ def _plain(ws: Any) -> Any:
     connection = ws.connection
     if type(connection) is not Connection or connection._events:
         return None
+    if not (WSConnection.events in _readers or _known(WSConnection.events)):
+        return None
+    if not (Connection.events in _readers or _known(Connection.events)):
+        return None
     proto: Any = connection._proto
     plain = type(proto) is FrameProtocol and not proto._frame_decoder.extensions
     return proto if plain and proto._parse_more.gi_frame is not None else None
+
+
+def _known(events: Any) -> bool:
+    """Whether it is wsproto's, or our driver's: who has put another there sees every event."""
+    known = type(events) is FunctionType and events.__globals__["__name__"] in _HOMES
+    if known:
+        _readers.add(events)
+    return known
 
 
 # ---- what is replaced, and what must be as it was ------------------------------------------------

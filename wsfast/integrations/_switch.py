@@ -15,6 +15,7 @@ from . import _env, _seams
 from ._finder import Finder, await_import
 from ._live import (
     OWN_SWITCH,
+    PURE,
     TAKEN_BACK,
     LiveHost,
     Settings,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ._live import Live
     from ._status import State
 
-PURE = "the C extension is not there, and pure Python is not faster than the host itself"
 UNDER_WAY = "it is being imported right now: call wsfast.install() again once that is done"
 
 
@@ -54,16 +54,28 @@ class Switch:
     def install(
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
     ) -> list[HostStatus]:
-        self.switch_on(names, policy, on_refusal, cork)
-        lives = self._named(names)
+        lives = self._switch_on(names, policy, on_refusal, cork)
+        found = [self._status(life) for life in lives]
+        if on_refusal == "raise":  # also by what the version foretells
+            refused = [life for life, one in zip(lives, found) if one.state == "refused"]
+            self._raise([life for life in lives if life.left() or life in refused])
         if on_refusal != "ignore" and any(life.why_off is PURE for life in lives):
             _warn(f"wsfast leaves all hosts alone: {PURE}; `wsfast status` says why it is missing")
-        found = [self._status(life) for life in lives]
-        if on_refusal == "raise":  # by what the version foretells
-            self._raise([life for life, one in zip(lives, found) if one.state == "refused"])
         return found
 
-    def switch_on(self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool) -> None:
+    def switch_on(self, policy: str, on_refusal: str, cork: bool) -> None:
+        """The same for all hosts, without asking what became of them; those that nobody imports
+        raise nothing."""
+        lives = self._switch_on((), policy, on_refusal, cork)
+        if on_refusal == "raise":
+            there = [
+                life for life in lives if any(is_imported(live.trigger) for live in life.groups)
+            ]
+            self._raise([life for life in there if life.left()])
+
+    def _switch_on(
+        self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
+    ) -> list[LiveHost]:
         lives = self._named(names)
         self._check_environment()
         for life in lives:
@@ -80,8 +92,7 @@ class Switch:
                     live.note = UNDER_WAY
             life.quiet = on_refusal == "ignore"  # nobody may see what a later import raises
         self._wait()
-        if on_refusal == "raise":
-            self._raise([life for life in lives if life.refusals() or life.why_off is PURE])
+        return lives
 
     def uninstall(self, names: tuple[str, ...]) -> None:
         for life in self._named(names):
@@ -192,7 +203,7 @@ class Switch:
     def _raise_at(self, name: str) -> None:
         """Each import that makes a host of use fails, if that must not run without us."""
         for life in self._hosts.values():
-            if life.fatal and life.refusals() and any(live.trigger == name for live in life.groups):
+            if life.fatal and life.left() and any(live.trigger == name for live in life.groups):
                 raise HostRefused((self._status(life),))
 
     def _unwatchable(self, name: str) -> None:

@@ -43,22 +43,22 @@ CORK_LIMIT = 64 << 10  # bytes that are collected at most
 
 cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
-corked: dict[Connection, bytearray] = {}  # frames that have not left yet
+corked: dict[int, tuple[Any, bytearray]] = {}  # frames that have not left yet, by id(connection)
 
 
 def configure(*, policy: str, cork: bool) -> None:
     """``cork``: one write for what is sent while received messages wait."""
     globals()["cork"] = cork
-    for connection in [] if cork else list(corked):
+    for connection, _ in [] if cork else list(corked.values()):
         if asyncio._get_running_loop() is connection.loop:  # else it is its own thread's to write
             flush(connection)
 
 
-CONNECTION = ("process_event", "send_context", "send_data", "drain")
-PROTOCOL = (
+CONNECTION = {"process_event", "send_context", "send_data", "drain"}
+PROTOCOL = {
     *("receive_data", "recv_frame", "events_received"),
     *("send_text", "send_binary", "send_frame", "data_to_send"),
-)
+}
 
 
 def own(self: Any) -> bool:
@@ -68,7 +68,10 @@ def own(self: Any) -> bool:
     """
     methods = [getattr(type(self), name) for name in CONNECTION]
     methods.append(Connection.process_event)  # what those of its subclasses call
+    methods += [Assembler.put, Assembler.get, SimpleQueue.put]
     methods += [getattr(type(self.protocol), name) for name in PROTOCOL]
+    if CONNECTION & vars(self).keys() or PROTOCOL & vars(self.protocol).keys():
+        return False
     return all(
         method is _send_context
         or (
@@ -85,8 +88,7 @@ def role_of(self: Any) -> int | None:
     protocol = self.protocol
     if protocol._state is not OPEN:
         return None
-    plain = own(self) and not protocol.extensions
-    role = self._wsfast_role = int(protocol.side is CLIENT) if plain else None
+    role = self._wsfast_role = int(protocol.side is CLIENT) if own(self) else None
     return role
 
 
@@ -109,7 +111,7 @@ def data_received(self: Any, data: bytes) -> None:
         or expected is not protocol.parser
         or type(data) is not bytes
         or protocol._state is not OPEN
-        or protocol.debug
+        or (protocol.debug or protocol.extensions)  # both may be set at any time
         or protocol.writes  # what somebody left there leaves with the next read
         or (protocol.cur_size if OLD else protocol.current_size) is not None
         or reader.eof
@@ -249,7 +251,8 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         and (kind is str or kind is bytes or kind is bytearray)
         and protocol._state is OPEN
         and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
-        and not (protocol.expect_continuation_frame or protocol.writes or protocol.debug)
+        and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
+        and not protocol.debug
         and not (role and secrets.token_bytes is not TOKEN_BYTES)
         and (Protocol.send_text is _send_text if as_text else Protocol.send_binary is _send_binary)
     ):
@@ -286,8 +289,7 @@ send.__name__ = send.__qualname__ = "send"
 
 
 def send_data(self: Any) -> None:
-    if self in corked:
-        flush(self)
+    flush(self)
     _send_data(self)
 
 
@@ -296,15 +298,16 @@ def send_data(self: Any) -> None:
 
 def collected(self: Any, frame: bytes) -> bool:
     """Keep a frame to leave with others, while received messages wait and the peer reads."""
-    waiting = corked.get(self)
-    if waiting is None:
+    found = corked.get(id(self))  # its class may say what is equal
+    if found is None:
         if not (cork or type(self) in CORKING) or self.paused:
             return False
         if not self.recv_messages.frames.queue:
             return False
-        corked[self] = bytearray(frame)
+        corked[id(self)] = self, bytearray(frame)
         self.loop.call_soon(flush, self)
     else:
+        _, waiting = found
         waiting += frame
         if len(waiting) > CORK_LIMIT:
             flush(self)
@@ -314,9 +317,9 @@ def collected(self: Any, frame: bytes) -> bool:
 def flush(self: Any) -> None:
     """Write what was collected. Also at the end of this iteration of the loop, before anything
     else is written, and before waiting for a message."""
-    waiting = corked.pop(self, None)
-    if waiting is not None:
-        self.transport.write(waiting)
+    found = corked.pop(id(self), None)
+    if found is not None:
+        self.transport.write(found[1])
 
 
 # ---- the seams ----------------------------------------------------------------------------------

@@ -265,6 +265,8 @@ def _piece(decoder: FrameDecoder, message: MessageDecoder) -> Event | None:
     if not size or misplaced or decoder.payload_required:  # the last: a control frame
         return None
     key = masker._masking_key if type(masker) is XorMaskerSimple else None
+    if key is None and type(masker) is not XorMaskerNull:  # somebody's own, in wsproto's place
+        return None
     finished = size == left
     last = finished and header.fin
     utf8: Any = message.decoder

@@ -339,6 +339,21 @@ def test_pure_python_must_be_asked_for(calls, monkeypatch, warnings, asked):
         assert [one.name for one in caught.value.statuses] == ["fakehost"]
 
 
+def test_pure_python_fails_the_import_of_a_host_that_must_be_accelerated(calls, monkeypatch):
+    """Under ``wsfast run --require``; a Python that imports none is none of its business."""
+    monkeypatch.setattr(codec, "backend", lambda: "python")
+    monkeypatch.setattr(codec, "environment", dict)
+    calls.switch.switch_on("host", "raise", False)
+    for _ in range(2):
+        with pytest.raises(HostRefused, match="fakehost: the C extension is not there"):
+            host()
+    with pytest.raises(HostRefused):
+        calls.install(on_refusal="raise")
+    host()
+    with pytest.raises(HostRefused):
+        calls.switch.switch_on("host", "raise", False)
+
+
 def test_names_are_strings(calls):
     with pytest.raises(TypeError, match="names of hosts are strings"):
         calls.install(["fakehost"])

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from wsfast import HostRefused, integrations
-from wsfast.integrations._hosts import HOSTS, Host
+from wsfast.integrations._hosts import HOSTS, Group, Host
 
 PARSE = "fakehost.protocol:Protocol.parse"
 REPORT = "look for a newer wsfast, or report this line"
@@ -213,6 +213,15 @@ def test_patched_by_others(calls, warnings, monkeypatch, patch, who, name):
     assert refused(calls, warnings, advice) == says
 
 
+@pytest.mark.parametrize("patch", [plain, wrapping])
+def test_a_class_that_is_read_patched_by_others(fake, calls, warnings, monkeypatch, patch):
+    fake.edit("fakedriver", ("Protocol.helper", "Base"))
+    monkeypatch.setattr(host().Base, "inherited", patch(host().Base.inherited))
+    advice = f"call wsfast.install() before {__name__} patches it, or do without one of the two"
+    says = f"fakehost.protocol:Base was patched by {__name__}"
+    assert refused(calls, warnings, f"{advice}; {HOOK}") == says
+
+
 # ---- drivers that fail --------------------------------------------------------------------------
 
 
@@ -306,6 +315,20 @@ def test_raise_comes_before_the_host_is_imported_where_the_version_says_enough(f
     fake.version("3")
     with pytest.raises(HostRefused):
         calls.install("fakehost", on_refusal="raise")
+
+
+def test_raise_tells_of_all(fake, calls):
+    """Of who is there and refused, and of whom the version foretells it: they may be imported."""
+    fake.hosts["fakeother"] = Host("fakeother", "1", "2", "", Group("fakeother", "nobody"))
+    fake.metadata("fakeother", "3.0")
+    fake.write("fakeother", "")
+    fake.edit("fakedriver", FAILS)
+    host()
+    with pytest.raises(HostRefused) as caught:
+        type(calls)(fake.switch()).install(on_refusal="raise")
+    assert [one.name for one in caught.value.statuses] == ["fakehost", "fakeother"]
+    import_module("fakeother")
+    sys.modules.pop("fakeother")
 
 
 def test_ignore(fake, calls, warnings):

@@ -298,10 +298,20 @@ def test_only(ran):
     assert ran(PYTHON, "-c", code).stdout == "None\n"
 
 
-def test_kill_switch(ran, plain):
+@pytest.mark.parametrize("off", ["0", " 0 ", "off", "No"])
+def test_kill_switch(ran, plain, off):
     shown = [PYTHON, "-c", "import os, sys; print(sorted(os.environ), 'wsfast' in sys.modules)"]
-    assert ran("--only", "wsproto", *shown, WSFAST="0").stdout == plain(*shown, WSFAST="0").stdout
-    assert ran(PYTHON, "-I", "-c", "print(1)", WSFAST=" 0 ").stdout == "1\n"
+    assert ran("--only", "wsproto", *shown, WSFAST=off).stdout == plain(*shown, WSFAST=off).stdout
+    assert ran(PYTHON, "-I", "-c", "print(1)", WSFAST=off).stdout == "1\n"
+
+
+def test_kill_switch_beneath(ran):
+    """Thrown by what was started, for those that it starts."""
+    inner = "import sys; print('wsfast' in sys.modules)"
+    code = f"import os; os.execve({PYTHON!r}, [{PYTHON!r}, '-c', {inner!r}], "
+    for off, seen in (("0", False), ("Off", False), ("1", True)):
+        done = ran(PYTHON, "-c", f"{code}{{**os.environ, 'WSFAST': {off!r}}})")
+        assert done.stdout == f"{seen}\n"
 
 
 def test_nothing_is_said(ran):

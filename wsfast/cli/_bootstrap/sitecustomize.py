@@ -31,7 +31,7 @@ finally:
     if here in entries[1:]:  # theirs went in front, and may not run the next in the children
         entries = [here] + [entry for entry in entries if entry != here]
         os.environ["PYTHONPATH"] = os.pathsep.join(entries)
-    if os.environ.get("WSFAST", "").strip() != "0":
+    if os.environ.get("WSFAST", "").strip().lower() not in NO[1:]:
         try:
             if sys.version_info < (3, 11):
                 too_old = ImportError("it needs Python 3.11 or newer")
