@@ -181,6 +181,7 @@ def test_status_says_what_install_would_do(capsys, monkeypatch, probed, found, s
         ({"state": "refused", "reason": "x moved"}, "0", 0),
         ({"state": "off", "reason": "the C extension is not there"}, "", 1),
         ({"error": "ImportError: no"}, "", 1),
+        ({}, "websocket", 1),
     ],
 )
 @pytest.mark.parametrize("argv", [["status", "--require"], ["status"]])

@@ -113,6 +113,7 @@ def _hosts(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Become the command. Returns only where that fails, and on Windows, with its exit status."""
     from wsfast.integrations import _env
+    from wsfast.integrations._hosts import HOSTS
 
     from ._target import Ignored, Missing, resolve
 
@@ -127,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
         if _env.chosen() != frozenset():
             if args.require:
                 environment["WSFAST_REQUIRE"] = "1"
+            if _env.required(environment) and not args.only and (names := _env.strangers(HOSTS)):
+                args.refuse(f"WSFAST names hosts unknown to wsfast: {', '.join(names)}")
             _prepare(target, args, environment)
     except (Ignored, Missing) as exc:
         _say(str(exc))

@@ -154,7 +154,7 @@ def _hosts() -> tuple[list[tuple[str, str]], list[str]]:
             rows.append(("", "  import wsfast; wsfast.install()    or    wsfast run CMD..."))
             if host.supported_hook:
                 rows.append(("", f"  without a patch: {host.supported_hook}"))
-    return rows, short
+    return rows, short + _env.strangers(HOSTS)
 
 
 def _told(found: dict[str, Any]) -> tuple[str, bool]:

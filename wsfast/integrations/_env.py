@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 KILL, ALL = {"0", "no", "off", "false"}, {"", "1", "yes", "on", "true"}
 
@@ -24,6 +24,11 @@ def chosen() -> frozenset[str] | None:
     if text.lower() in KILL:
         return frozenset()
     return frozenset([name.strip().lower() for name in text.split(",") if name.strip()])
+
+
+def strangers(known: Iterable[str]) -> list[str]:
+    """What ``WSFAST`` names that is none of the ``known`` hosts."""
+    return sorted((chosen() or frozenset()).difference(known))
 
 
 def required(environment: Mapping[str, str] = os.environ) -> bool:

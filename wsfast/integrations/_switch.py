@@ -77,7 +77,7 @@ class Switch:
         self, names: tuple[str, ...], policy: str, on_refusal: str, cork: bool
     ) -> list[LiveHost]:
         lives = self._named(names)
-        self._check_environment()
+        self._check_environment(on_refusal == "raise")
         for life in lives:
             with self._lock:
                 life.quiet, life.fatal = on_refusal != "warn", on_refusal == "raise"
@@ -131,12 +131,15 @@ class Switch:
             raise ValueError(f"unknown host {wrong}; wsfast knows {right}")
         return [self._hosts[name] for name in dict.fromkeys(names or self._hosts)]
 
-    def _check_environment(self) -> None:
-        unknown = sorted((_env.chosen() or frozenset()) - self._hosts.keys())
-        if unknown and self._said_of_environment != _env.wish():
+    def _check_environment(self, fatal: bool) -> None:
+        unknown = _env.strangers(self._hosts)
+        if unknown and (fatal or self._said_of_environment != _env.wish()):
             self._said_of_environment = _env.wish()
             wrong, right = ", ".join(unknown), ", ".join(self._hosts)
-            _warn(f"WSFAST={_env.wish()} names hosts unknown to wsfast: {wrong}; it knows {right}")
+            says = f"WSFAST={_env.wish()} names hosts unknown to wsfast: {wrong}; it knows {right}"
+            if fatal:
+                raise ValueError(says)
+            _warn(says)
 
     def _want(self, life: LiveHost, by_name: bool, settings: Settings) -> None:
         life.why_off = self._forbidden(life.host)

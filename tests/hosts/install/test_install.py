@@ -310,6 +310,13 @@ def test_unknown_names_in_the_environment_are_told_once(calls, monkeypatch, warn
     ]
 
 
+def test_unknown_names_in_the_environment_are_an_error_where_refusals_are(calls, monkeypatch):
+    monkeypatch.setenv("WSFAST", "fakehosts")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="names hosts unknown to wsfast: fakehosts"):
+            calls.install(on_refusal="raise")
+
+
 @pytest.mark.parametrize(
     ("wish", "state"), [("Off", "off"), ("false", "off"), ("yes", "active"), ("TRUE", "active")]
 )

@@ -243,6 +243,11 @@ def test_required_but_nothing_would_be_accelerated(fake, refused):
     assert "has neither websockets nor wsproto" in line
 
 
+def test_required_of_hosts_that_there_are_not(fake, refused):
+    line = refused(2, "--require", "-m", "this", WSFAST="websocket", PYTHONPATH=fake)
+    assert "WSFAST names hosts unknown to wsfast: websocket" in line
+
+
 def test_required_but_not_to_be_had(foreign, fake, ran, tmp_path):
     """Behind a shell the first Python says so; those that it starts are none of our business."""
     behind = script(tmp_path, f"#!/bin/sh\n'{foreign}' -c 'print(1)'\n")
