@@ -22,7 +22,7 @@ examples:
   wsfast bench                                about a minute, then a table
   wsfast bench --loop uvloop --app raw        one event loop, no framework
   wsfast bench --seconds 300 --json out.json  narrower intervals, and every figure as JSON
-  wsfast bench hosts --plot hosts.png         every host that is installed, ten minutes
+  wsfast bench hosts --plot hosts.png         every host that is installed, eight minutes
   wsfast bench hosts --only websockets,websockets+wsfast --seconds 30 --json - | jq .ratios
 
 {servers}
