@@ -54,11 +54,11 @@ def configure(*, policy: str, cork: bool) -> None:
             flush(connection)
 
 
-CONNECTION = {"process_event", "send_context", "send_data", "drain"}
-PROTOCOL = {
+CONNECTION = ("process_event", "send_context", "send_data", "drain")
+PROTOCOL = (
     *("receive_data", "recv_frame", "events_received"),
     *("send_text", "send_binary", "send_frame", "data_to_send"),
-}
+)
 
 
 def own(self: Any) -> bool:
@@ -66,12 +66,15 @@ def own(self: Any) -> bool:
 
     ``__module__`` would not tell: wrappers copy it.
     """
-    methods = [getattr(type(self), name) for name in CONNECTION]
-    methods.append(Connection.process_event)  # what those of its subclasses call
-    methods += [Assembler.put, Assembler.get, SimpleQueue.put]
-    methods += [getattr(type(self.protocol), name) for name in PROTOCOL]
-    if CONNECTION & vars(self).keys() or PROTOCOL & vars(self.protocol).keys():
-        return False
+    # process_event is what those of its subclasses call.
+    methods = [Connection.process_event, Assembler.put, Assembler.get, SimpleQueue.put]
+    for one, names in (self, CONNECTION), (self.protocol, PROTOCOL):
+        for name in names:
+            method = getattr(type(one), name)
+            # One may be set on the object. Not vars(): whose dict was asked for is 0.4 us slower.
+            if getattr(getattr(one, name), "__func__", None) is not method:
+                return False
+            methods.append(method)
     return all(
         method is _send_context
         or (
