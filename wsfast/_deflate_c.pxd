@@ -7,8 +7,9 @@ cdef class Inflater:
     cdef object decompress, max_ratio
     cdef char *ring
     cdef Py_ssize_t read, wrote
-    cdef int bits, window, finals, capacity, filled, at
-    cdef bint takeover
+    cdef readonly int _bits
+    cdef int window, finals, capacity, filled, at
+    cdef readonly bint _takeover
 
     cdef bytes place(self, Py_ssize_t n, bint fin)
     cdef bytes run(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most)
@@ -26,7 +27,7 @@ cdef class Deflater:
     cdef object compress, flush
     cdef readonly object _compressors
     cdef public Py_ssize_t threshold
-    cdef bint takeover
+    cdef readonly bint _takeover
 
     cdef bytes squeeze(self, object data, bint fin)
     cdef bytes squeezed(self, object data, bint fin)

@@ -42,9 +42,9 @@ cdef class Inflater:
         module, window = load(backend).inflates, 1 << bits
         with cython.critical_section(self):
             self._zlib = module
-            self.bits = bits
+            self._bits = bits
             self.window = window
-            self.takeover = takeover
+            self._takeover = takeover
             self.max_ratio = max_ratio
             self._context = None
             self.finals = 0
@@ -100,7 +100,7 @@ cdef class Inflater:
             out = called(self.decompress, 3, context, data, room)
             if context.eof or PyBytes_GET_SIZE(out) == min(most, ROOM):
                 out = self.go_on(context, out, data, n, most)
-            elif self.takeover or not fin:
+            elif self._takeover or not fin:
                 self.remember(out)
         except self._zlib.error:
             raise RemoteProtocolError("deflate_error") from None
@@ -113,7 +113,7 @@ cdef class Inflater:
         if self.max_ratio is not None and wrote > self.max_ratio * read:
             raise RemoteProtocolError("message_too_big")
         self.read = self.wrote = self.finals = 0
-        if not self.takeover:
+        if not self._takeover:
             self._context = None
             self.forget()
         return out
@@ -122,9 +122,9 @@ cdef class Inflater:
         """A context whose window is the history."""
         history = self.history()
         if history:
-            context = self._zlib.decompressobj(-self.bits, history)
+            context = self._zlib.decompressobj(-self._bits, history)
         else:
-            context = self._zlib.decompressobj(-self.bits)
+            context = self._zlib.decompressobj(-self._bits)
         self.decompress = type(context).decompress
         self._context = context
         return context
@@ -231,7 +231,7 @@ cdef class Deflater:
         if bits == 8:  # raw deflate begins at 9; blocks that are only stored need no window
             bits, level, backend = 9, 0, "zlib"
         self._compressors = equal(load(backend), bits, level, mem_level)
-        self.takeover = takeover
+        self._takeover = takeover
         self._context = None
         self.threshold = threshold
 
@@ -258,7 +258,7 @@ cdef class Deflater:
 
     cdef bytes squeezed(self, object data, bint fin):
         cdef bytes out, end
-        cdef bint last = fin and not self.takeover
+        cdef bint last = fin and not self._takeover
         context = self._context
         if context is None:
             context = self._compressors.take()

@@ -67,7 +67,7 @@ def own(self: Any) -> bool:
     ``__module__`` would not tell: wrappers copy it.
     """
     # process_event is what those of its subclasses call.
-    methods = [Connection.process_event, Assembler.put, Assembler.get, SimpleQueue.put]
+    methods: list[Any] = [Connection.process_event, Assembler.put, Assembler.get, SimpleQueue.put]
     for one, names in (self, CONNECTION), (self.protocol, PROTOCOL):
         for name in names:
             method = getattr(type(one), name)
