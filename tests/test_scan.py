@@ -76,6 +76,7 @@ keys = st.sampled_from([None, b"\x11\x22\x33\x44", bytearray(b"abcd"), memoryvie
 wrong_keys = st.sampled_from([b"", b"abc", b"abcde", 3, "abcd"])
 texts = st.text(max_size=40).map(str.encode) | st.binary(max_size=40) | st.just(b"x" * 300)
 helds = st.sampled_from([b"", b"", b"\xe2", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\xed"])
+wrong_helds = st.sampled_from([None, "\u00e9", bytearray(b"\xc3"), 1])
 
 
 @given(st.data(), texts, keys | wrong_keys)
@@ -91,7 +92,7 @@ def test_take(agree: Any, outcome: Any, data: Any, text: bytes, key: Any) -> Non
 
 
 @pytest.mark.parametrize("name", ["take_text", "take_utf8"])
-@given(st.data(), texts, keys | wrong_keys, helds, st.booleans())
+@given(st.data(), texts, keys | wrong_keys, helds | wrong_helds, st.booleans())
 def test_take_text(
     agree: Any,
     outcome: Any,
@@ -100,7 +101,7 @@ def test_take_text(
     data: Any,
     text: bytes,
     key: Any,
-    held: bytes,
+    held: Any,
     last: bool,
 ) -> None:
     size = data.draw(st.integers(-1, len(text) + 1) | st.just(len(text)))

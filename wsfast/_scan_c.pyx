@@ -291,7 +291,7 @@ def take(buf, size, key, /):
     return payload
 
 
-def take_text(buf, size, key, held, last, /):
+def take_text(buf, size, key, bytes held not None, last, /):
     """The same as text: ``(text, held)``, where ``held`` is the unfinished sequence at its end.
 
     The ``held`` that is given, ``bytes``, comes before it. ``None``, and nothing is gone, for
@@ -314,7 +314,7 @@ def take_text(buf, size, key, held, last, /):
     return text, held
 
 
-def take_utf8(buf, size, key, held, last, /):
+def take_utf8(buf, size, key, bytes held not None, last, /):
     """The same checked, not decoded: ``(payload, count, held)``, ``count`` characters of UTF-8."""
     cdef Front front
     cdef Py_ssize_t kept = len(held)

@@ -213,6 +213,9 @@ def take_text(
     The ``held`` that is given, ``bytes``, comes before it. ``None``, and nothing is gone, for
     ill-formed text; what is unfinished is that where ``last``.
     """
+    if type(held) is not bytes:
+        kind = type(held).__name__
+        raise TypeError(f"Argument 'held' has incorrect type (expected bytes, got {kind})")
     payload = _front(buf, size, key)
     data = held + payload
     try:
