@@ -14,6 +14,10 @@ from wsfast import Close, FrameEncoder, Limits, Pong, PreparedMessage, Role
 from wsfast.uvicorn import WebSocketProtocol, _protocol
 
 MASKED_BAD_TEXT = b"\x81\x81\x00\x00\x00\x00\xff"
+HTTP_1_0 = (
+    b"GET / HTTP/1.0\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 DEFLATE = b"sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n"
 
 
@@ -379,6 +383,20 @@ def test_refused_handshake(run, fake):
         assert connection.wire.closed and connection.task is None
         connection.protocol.connection_lost(None)
         assert not connection.state.connections
+
+    run(main())
+
+
+def test_http_1_0_is_refused(run, serve, echo):
+    """uvicorn's HTTP protocols replay it as 1.1; §4.2.1 wants at least that."""
+
+    async def main():
+        async with serve(echo) as server:
+            client = await server.connect(None)
+            client.writer.write(HTTP_1_0)
+            answer = await client.reader.read()
+        assert answer.startswith(b"HTTP/1.1 505 ")
+        assert answer.endswith(b"\r\n\r\nFailed to open a WebSocket connection: bad_http_version.\n")
 
     run(main())
 

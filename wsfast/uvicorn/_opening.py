@@ -25,17 +25,23 @@ if TYPE_CHECKING:
     Headers = list[tuple[bytes, bytes]]
 
 
+def _version(transport: asyncio.Transport) -> str:
+    """That of the request: the HTTP protocol, still in charge, replays any as one of 1.1."""
+    scope = getattr(transport.get_protocol(), "scope", None)
+    return scope["http_version"] if scope else "1.1"
+
+
 class Opening:
     """A good handshake that waits for its answer; ``HandshakeError`` if it is a bad one."""
 
     __slots__ = ("_offer", "_request", "scope")
 
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: Limits, transport: asyncio.Transport) -> None:
         """``data`` is the request, which uvicorn's HTTP protocol replays whole."""
         request = ServerHandshake(limits).feed(data)
         assert request is not None
         self._request = request
-        self._offer = check_upgrade(request.method, request.http_version, request.headers)
+        self._offer = check_upgrade(request.method, _version(transport), request.headers)
         self.scope: WebSocketScope
 
     def set_scope(

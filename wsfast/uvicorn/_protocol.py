@@ -171,7 +171,7 @@ class WebSocketProtocol(Input):
     def _read_request(self, data: bytes) -> list[Any]:
         """Judge the handshake; if it is good, start the application."""
         try:
-            self._opening = opening = Opening(data, self._limits)
+            self._opening = opening = Opening(data, self._limits, self.transport)
         except HandshakeError as exc:
             text = f"Failed to open a WebSocket connection: {exc.name}.\n"
             self._end_as(State.DENIED)

@@ -46,7 +46,13 @@ def uvicorn(peer: Peer, listener: socket.socket) -> None:
     from uvicorn import Config, Server
 
     config = Config(
-        asgi, ws=peer.ws, ws_max_size=LIMIT, lifespan="off", log_config=None, access_log=False
+        asgi,
+        ws=peer.ws,
+        http=peer.http,
+        ws_max_size=LIMIT,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
     )
     config.load()
     Server(config).run(sockets=[listener])

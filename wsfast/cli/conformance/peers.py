@@ -32,6 +32,7 @@ class Peer(NamedTuple):
     needs: tuple[str, ...] = ()  # modules: the server first
     accelerated: str = ""
     ws: str = ""  # uvicorn's option
+    http: str = "auto"  # and this one: httptools where it is installed
     limited: bool = True  # whether it has a limit of a message that can be set
 
     @property
@@ -49,6 +50,13 @@ PEERS = {
     peer.id: peer
     for peer in (
         Peer("wsfast.uvicorn", "uvicorn", ("uvicorn",), ws="wsfast.uvicorn:WebSocketProtocol"),
+        Peer(
+            "wsfast.uvicorn-h11",
+            "uvicorn",
+            ("uvicorn", "h11"),
+            ws="wsfast.uvicorn:WebSocketProtocol",
+            http="h11",
+        ),
         Peer("wsfast.Connection", "connection"),
         Peer("websockets", "websockets", ("websockets",)),
         Peer("websockets+wsfast", "websockets", ("websockets",), "websockets"),
