@@ -39,6 +39,7 @@ HEADS = {
     "python/wsproto_strict": lambda role: bytes([role, 7]),
     "python/wsproto_driver": lambda role: bytes([role, 0, 1]) + b"\0\7",
     "python/websockets_driver": lambda role: bytes([role]) + b"\0\0\0\0\0\0\0" + b"\0\7",
+    "python/uvicorn_class": lambda role: bytes(9) + bytes(4) + b"\7",
 }
 # The same with permessage-deflate.
 DEFLATED = {
@@ -49,6 +50,7 @@ DEFLATED = {
     ),
     "python/wsproto_driver": lambda role: bytes([role, 2, 1]) + b"\0\7",
     "python/websockets_driver": lambda role: bytes([role]) + b"\0\0\1\0\0\0\0" + b"\0\7",
+    "python/uvicorn_class": lambda role: bytes(8) + b"\1" + b"\0\1\2\3" + b"\7",
 }
 TEXTS = ["", "Hello", "κόσμε €  😀", "é" * 40, "a" * 70 + "é", "x" * 130]
 REQUEST = (

@@ -14,6 +14,7 @@ import oracle_codec
 import oracle_connection
 import oracle_handshake
 import oracle_hosts
+import oracle_uvicorn
 
 ORACLES: dict[str, Callable[[bytes], None]] = {
     "messages": oracle_codec.messages,
@@ -35,6 +36,8 @@ if importlib.util.find_spec("wsproto"):
     ORACLES["wsproto_driver"] = oracle_hosts.wsproto_driver
 if importlib.util.find_spec("websockets"):
     ORACLES["websockets_driver"] = oracle_hosts.websockets_driver
+if importlib.util.find_spec("uvicorn"):
+    ORACLES["uvicorn_class"] = oracle_uvicorn.uvicorn_class
 
 CORPUS = Path(__file__).parents[1] / "corpus/python"
 
