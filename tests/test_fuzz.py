@@ -12,6 +12,8 @@ import pytest
 from fuzz_input import backends, implementation
 from oracles import CORPUS, ORACLES, replay
 
+HOSTS = ("wsproto", "websockets", "uvicorn")  # whose oracles come and go with them
+
 
 @pytest.fixture(autouse=True)
 def preferred_kernels() -> Iterator[None]:
@@ -27,7 +29,7 @@ def test_corpus(name: str) -> None:
 
 def test_every_corpus_has_an_oracle() -> None:
     for folder in CORPUS.iterdir():
-        assert folder.name in ORACLES or folder.name.startswith(("wsproto", "websockets", "uvicorn"))
+        assert folder.name in ORACLES or folder.name.startswith(HOSTS)
 
 
 # ---- that the oracles notice something ----------------------------------------------------------

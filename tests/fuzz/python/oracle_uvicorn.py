@@ -83,6 +83,13 @@ class Play:
     async def run(self, pieces: list[bytes]) -> None:
         fake = self.lab.Fake(self.app, self.cls, OFFERED, self.options)
         await fake.opened()
+        try:
+            await self.feed(fake, pieces)
+        finally:
+            await fake.lost()
+        assert fake.task.done(), "the application still waits"
+
+    async def feed(self, fake: Any, pieces: list[bytes]) -> None:
         wire = fake.wire
         for piece in pieces:
             await self.turns(lambda: not wire.paused)
@@ -96,8 +103,6 @@ class Play:
         self.wrote = b"".join(wire.writes)
         self.late = wire.late
         self.limits = fake.protocol._limits
-        await fake.lost()
-        assert fake.task.done(), "the application still waits"
 
     async def turns(self, done: Callable[[], bool]) -> None:
         for _ in range(TURNS * (4 + len(self.pace))):
