@@ -303,6 +303,29 @@ def test_s11_only_an_undecodable_rest_is_an_error():
     assert inflate_name(bytes.fromhex("f3 48 cd c9 c9 07 00 ff ff ff")) == "deflate_error"
 
 
+@given(
+    data=st.binary(max_size=60),
+    level=st.sampled_from([0, 6]),
+    missing=st.integers(0, 5),
+    piece=st.integers(1, 70),
+)
+def test_s11_a_final_block_takes_nothing_from_our_tail(data, level, missing, piece):
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -15)
+    wire = compressor.compress(data) + compressor.flush(zlib.Z_FINISH)
+    wire = wire[: max(1, len(wire) - missing)]
+    plain, name = zlib.decompressobj(-15), None
+    try:
+        out = plain.decompress(wire + TAIL)
+    except zlib.error:
+        name = "deflate_error"
+    if plain.eof and len(plain.unused_data) < len(TAIL):
+        name = "deflate_error"
+    pieces = [wire[i : i + piece] for i in range(0, len(wire), piece)]
+    found, error = outcome({len(pieces) - 1}, None, pieces, 15, None)
+    assert error == name
+    assert name or found == out
+
+
 def test_s5_floods_of_final_blocks_are_refused():
     assert inflater().inflate(b"\x03\x00" * 1024 + b"\x00", True, 0) == b""
     assert inflate_name(b"\x03\x00" * 1025 + b"\x00", 0) == "deflate_error"

@@ -145,7 +145,7 @@ cdef class Inflater:
             if context.eof:
                 self._context = None
                 self.finals += 1
-                if self.finals > MAX_FINAL_BLOCKS:
+                if self.finals > MAX_FINAL_BLOCKS or pos > end:  # or it took from our tail
                     raise RemoteProtocolError("deflate_error")
                 if pos == end:
                     break

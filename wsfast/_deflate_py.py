@@ -146,7 +146,7 @@ class Inflater:
             if context.eof:
                 self._context = None
                 self._finals += 1
-                if self._finals > _MAX_FINAL_BLOCKS:
+                if self._finals > _MAX_FINAL_BLOCKS or pos > end:  # or it took from our tail
                     raise RemoteProtocolError("deflate_error")
                 if pos == end:
                     break

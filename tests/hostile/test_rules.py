@@ -103,6 +103,20 @@ def test_s11_more_blocks_after_a_final_one(frame: Any, connection: Any, refusal:
     assert refusal(wrong, compressed=True) == "deflate_error"
 
 
+@pytest.mark.parametrize(
+    "wire",
+    [
+        "01 09 00 f6 ff 48 65 6c 6c 6f",  # stored, 4 bytes short
+        "01 06 00 f9 ff 48 65 6c 6c 6f",  # 1 byte short
+        "f3 48 cd c9 c9 07",  # without the last bits of its last code
+    ],
+)
+def test_s11_a_final_block_that_is_cut_off(frame: Any, refusal: Any, wire: str) -> None:
+    """It was ended by what §7.2.2 appends, and four bytes delivered that nobody sent."""
+    cut_off = frame(2, bytes.fromhex(wire), rsv=4, key=KEY)
+    assert refusal(cut_off, compressed=True) == "deflate_error"
+
+
 def test_s11_flood_of_final_blocks(frame: Any, refusal: Any) -> None:
     """Each costs a new context of zlib, and takes two bytes."""
     wire = frame(2, b"\x03\x00" * 1025, rsv=4, key=KEY)

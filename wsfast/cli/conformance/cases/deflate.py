@@ -21,6 +21,7 @@ ONE_BLOCK = bytes.fromhex("f2 48 cd c9 c9 07 00")
 AGAIN = bytes.fromhex("f2 00 11 00 00")
 STORED = bytes.fromhex("00 05 00 fa ff 48 65 6c 6c 6f 00")
 FINAL = bytes.fromhex("f3 48 cd c9 c9 07 00 00")
+CUT_OFF = bytes.fromhex("01 09 00 f6 ff 48 65 6c 6c 6f")  # a stored block, 4 bytes short
 TWO_BLOCKS = bytes.fromhex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")
 EMPTY = b"\x00"
 PROSE = b"The quick brown fox jumps over the lazy dog, and so does the next one. " * 30
@@ -92,6 +93,16 @@ def _empty_payload() -> Script:
     return Script("an empty message, or the connection failed", play)
 
 
+def _cut_off() -> Script:
+    """To the letter of §7.2.2 the tail is data then, but nobody sent it."""
+
+    def play(talk: Talk) -> str:
+        talk.send(Frame(BINARY, CUT_OFF, rsv=RSV1))
+        return told(talk.next())
+
+    return Script("the connection failed, or a message of 9 bytes, 5 of which were sent", play)
+
+
 _VECTORS = [
     case("one-block", "§7.2.3.1", "one block", inflates(ONE_BLOCK)),
     case(
@@ -125,6 +136,13 @@ _VECTORS = [
         "§7.2.3.4",
         "blocks go on behind one with BFINAL set, within a message",
         inflates(FINAL[:-1] + STORED, b"HelloHello"),
+    ),
+    case(
+        "final-block-cut-off",
+        "§7.2.2",
+        "a block with BFINAL set that ends with the tail the receiver appends",
+        _cut_off(),
+        level=INFO,
     ),
     case("empty-payload", "§7.2.3.6", "no byte at all", _empty_payload(), level=INFO),
 ]
