@@ -253,12 +253,11 @@ def ending(cells: Cells) -> str:
     lines += lost or [f"* none: nothing but the floors is surely cheaper than {OURS}"]
     lines.append("\n## Acceptance\n")
     for what, size, name, bar, got in verdicts(cells):
-        verdict = "FAIL" if got is None or got[0] < bar else "PASS"
         measured = "not measured" if got is None else f"x {tables.times(got)}"
         words = f"{what}, {size:,} B, {OURS} against {name}: {measured}, wanted x {bar}"
         if got is not None and FLOOR in (rows := cells[what, size]):
             words += f"; the floor is at x {compared(rows, name, FLOOR)[0]:.2f}"
-        lines.append(f"* {verdict}  {words}")
+        lines.append(tables.verdict(tables.reached(got, bar), words))
     return "\n".join(lines)
 
 
@@ -277,7 +276,7 @@ def as_json(cells: Cells, count: int, rounds: int) -> dict[str, object]:
                   for (what, size), rows in cells.items() for way, times in rows.items()],
         "acceptance": [{"what": what, "size": size, "of": OURS, "to": name, "wanted": bar,
                         "measured": got and [round(x, 2) for x in got],
-                        "passed": got is not None and got[0] >= bar}
+                        "passed": tables.reached(got, bar)}
                        for what, size, name, bar, got in verdicts(cells)],
     }  # fmt: skip
 
@@ -306,7 +305,7 @@ def main() -> int:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(as_json(cells, args.connections, args.rounds), file, indent=1)
             file.write("\n")
-    missed = any(got is None or got[0] < bar for *_, bar, got in verdicts(cells))
+    missed = any(tables.reached(got, bar) is False for *_, bar, got in verdicts(cells))
     return 1 if args.strict and missed else 0
 
 

@@ -16,6 +16,16 @@ def times(ratio: tuple[float, float, float] | None) -> str:
     return "" if ratio is None else "{:.2f} [{:.2f}..{:.2f}]".format(*ratio)
 
 
+def reached(ratio: tuple[float, float, float] | None, bar: float) -> bool | None:
+    """Whether the median is up to the bar; None, which is no failure, where it was not measured."""
+    return None if ratio is None else ratio[0] >= bar
+
+
+def verdict(passed: bool | None, words: str) -> str:
+    """A line of the acceptance."""
+    return f"* {'----' if passed is None else 'PASS' if passed else 'FAIL'}  {words}"
+
+
 def grid(head: list[str], rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
@@ -62,7 +72,7 @@ def ending(results: Any, versions: dict[str, str | None]) -> str:
     lines += lost or ["* none: no rival is surely cheaper in any cell measured"]
     lines.append("\n## Acceptance\n")
     for bar, got in results.verdicts():
-        verdict = "FAIL" if got is None or got[0] < bar.at_least else "PASS"
         measured = "not measured" if got is None else f"x {times(got)}"
-        lines.append(f"* {verdict}  {bar.words}: {measured}, wanted x {bar.at_least:.2f}")
+        words = f"{bar.words}: {measured}, wanted x {bar.at_least:.2f}"
+        lines.append(verdict(reached(got, bar.at_least), words))
     return "\n".join(lines)
