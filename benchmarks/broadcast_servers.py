@@ -41,8 +41,9 @@ def listening(path: str = "") -> socket.socket:
     return one
 
 
-async def answer(ways: dict[str, Prepare], address: Any, full: asyncio.Event) -> None:
-    print(address if isinstance(address, str) else address[1], flush=True)
+async def answer(ways: dict[str, Prepare], listener: socket.socket, full: asyncio.Event) -> None:
+    name = listener.getsockname()
+    print(name if isinstance(name, str) else name[1], flush=True)
     await full.wait()
     gc.collect()
     gc.freeze()
@@ -97,7 +98,7 @@ async def wsfast(count: int, listener: socket.socket) -> None:
         "kernel": writing(lambda peer: copied(peer).send),
     }
     async with await asyncio.start_server(joined, sock=listener, backlog=count):
-        await answer(ways, listener.getsockname(), full)
+        await answer(ways, listener, full)
 
 
 async def websockets(count: int, listener: socket.socket) -> None:
@@ -124,7 +125,7 @@ async def websockets(count: int, listener: socket.socket) -> None:
     }
     options = {"extensions": [deflate], "ping_interval": None, "backlog": count}
     async with serve(joined, sock=listener, **options):
-        await answer(ways, listener.getsockname(), full)
+        await answer(ways, listener, full)
 
 
 def main() -> None:
