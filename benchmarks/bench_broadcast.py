@@ -3,8 +3,9 @@
     python benchmarks/bench_broadcast.py [--connections N] [--rounds N] [--json FILE] [--strict]
 
 Compression is on, without context takeover of the server. First the codec alone, then the whole
-of asyncio servers that write to as many TCP connections on loopback: CPU time of their process,
-kernel included, until all is written. Exit status: 0; 1 with --strict when a bar is missed.
+of asyncio servers that write to as many connections, of TCP on loopback and of a Unix socket, as
+behind a proxy on the same machine: CPU time of their process, kernel included, until all is
+written. Exit status: 0; 1 with --strict when a bar is missed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import selectors
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,8 +36,13 @@ from wsfast.cli.bench.stats import ratio
 
 SERVERS = Path(__file__).with_name("broadcast_servers.py")
 SIZES = (110, 16 << 10)
-BARS = {("codec", 110): 20, ("codec", 16 << 10): 20, ("server", 110): 2.5, ("server", 16 << 10): 10}
-TITLES = {"codec": "Codec alone", "server": "Server, through sockets"}
+CODEC, TCP, UNIX = "codec", "server, TCP", "server, Unix"
+BARS = {
+    (CODEC, 110): 20, (CODEC, 16 << 10): 20,
+    (TCP, 110): 2.5, (TCP, 16 << 10): 10,
+    (UNIX, 110): 2.5, (UNIX, 16 << 10): 10,
+}  # fmt: skip
+TITLES = {CODEC: "Codec alone", TCP: "Server, through TCP", UNIX: "Server, through a Unix socket"}
 OURS, EACH, RIVAL = "prepared", "sent to each", "websockets broadcast()"
 FLOOR = "floor: transport.write(), ready made"
 JUDGED = (EACH, RIVAL)  # what the bars compare ours with
@@ -138,22 +145,28 @@ REQUEST = (
 class Server:
     """One of broadcast_servers.py, and its clients; they read all before the next message."""
 
-    def __init__(self, name: str, count: int) -> None:
-        command = [sys.executable, str(SERVERS), name, str(count)]
-        self.child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        port = int(self.line())
+    def __init__(self, name: str, count: int, what: str) -> None:
         self.selector = selectors.DefaultSelector()
-        self.sockets = [self.open(port) for _ in range(count)]
+        with tempfile.TemporaryDirectory() as folder:  # of a socket that all are connected to
+            path = [f"{folder}/socket"] if what == UNIX else []
+            command = [sys.executable, str(SERVERS), name, str(count), *path]
+            self.child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            address = self.line().strip()
+            self.sockets = [self.open(address) for _ in range(count)]
 
     def line(self) -> str:
         assert self.child.stdout is not None
         return self.child.stdout.readline()
 
-    def open(self, port: int) -> socket.socket:
-        """A client behind its handshake."""
-        one = socket.create_connection(("127.0.0.1", port))
+    def open(self, address: str) -> socket.socket:
+        """A client behind its handshake; the address is a port or a path."""
+        if address.isdigit():
+            one = socket.create_connection(("127.0.0.1", int(address)))
+        else:
+            one = socket.socket(socket.AF_UNIX)
+            one.connect(address)
         one.sendall(REQUEST)
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
@@ -195,13 +208,13 @@ class Server:
             one.close()
 
 
-def through_sockets(count: int, rounds: int, ways: dict[str, Way]) -> Cells:
-    found: Cells = {("server", size): {name: [] for name in ways} for size in SIZES}
+def through_sockets(what: str, count: int, rounds: int, ways: dict[str, Way]) -> Cells:
+    found: Cells = {(what, size): {name: [] for name in ways} for size in SIZES}
     servers: dict[str, Server] = {}
     try:
         for way in ways.values():
             if way.server not in servers:
-                servers[way.server] = Server(way.server, count)
+                servers[way.server] = Server(way.server, count, what)
         for turn in range(-2, rounds):  # the first two warm up
             first = turn % len(ways)
             for (_, size), rows in found.items():
@@ -296,8 +309,9 @@ def main() -> int:
     print(tables.heading(machine.describe(), wsfast.__version__, wsfast.backend()))
     print(f"\n{args.connections:,} connections, {CONFIG}")
     track = Track(args.rounds)
-    cells: Cells = {("codec", size): codec(size, args.connections, track) for size in SIZES}
-    cells |= through_sockets(args.connections, args.rounds, ways)
+    cells: Cells = {(CODEC, size): codec(size, args.connections, track) for size in SIZES}
+    for what in (TCP, UNIX):
+        cells |= through_sockets(what, args.connections, args.rounds, ways)
     for (what, size), rows in cells.items():
         print(table(what, size, rows))
     print(ending(cells))

@@ -1,8 +1,8 @@
-"""The servers of bench_broadcast.py: ``python benchmarks/broadcast_servers.py ID COUNT``.
+"""The servers of bench_broadcast.py: ``python benchmarks/broadcast_servers.py ID COUNT [PATH]``.
 
-Each prints its port and waits for COUNT connections. Each line of standard input, ``WAY SIZE``, is
-then answered with the CPU time in nanoseconds, kernel included, that it took to write a message to
-all of them in that way. The end of standard input ends it.
+Each prints its port, or PATH, that of its Unix socket, and waits for COUNT connections. Each line
+of standard input, ``WAY SIZE``, is then answered with the CPU time in nanoseconds, kernel included,
+that it took to write a message to all of them in that way. The end of standard input ends it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,18 @@ def text(size: int) -> str:
     return DeflateCase("deflate", size).messages[0]
 
 
-async def answer(ways: dict[str, Prepare], listener: Any, full: asyncio.Event) -> None:
-    print(listener.getsockname()[1], flush=True)
+def listening(path: str = "") -> socket.socket:
+    """On loopback, or at a path."""
+    if not path:
+        return socket.create_server(("127.0.0.1", 0))
+    one = socket.socket(socket.AF_UNIX)
+    one.bind(path)
+    return one
+
+
+async def answer(ways: dict[str, Prepare], listener: socket.socket, full: asyncio.Event) -> None:
+    name = listener.getsockname()
+    print(name if isinstance(name, str) else name[1], flush=True)
     await full.wait()
     gc.collect()
     gc.freeze()
@@ -48,7 +58,7 @@ async def answer(ways: dict[str, Prepare], listener: Any, full: asyncio.Event) -
     os._exit(0)  # without a thousand closing handshakes
 
 
-async def wsfast(count: int) -> None:
+async def wsfast(count: int, listener: socket.socket) -> None:
     """``Connection`` and asyncio's streams; beside them what the streams take, and the kernel."""
     peers: list[StreamPeer] = []
     full = asyncio.Event()
@@ -79,8 +89,7 @@ async def wsfast(count: int) -> None:
         return prepare
 
     def copied(peer: StreamPeer) -> socket.socket:
-        fd = peer.writer.get_extra_info("socket").fileno()
-        return socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM)
+        return socket.socket(fileno=os.dup(peer.writer.get_extra_info("socket").fileno()))
 
     ways: dict[str, Prepare] = {
         "prepared": lambda message: partial(broadcast, peers, message),
@@ -88,11 +97,11 @@ async def wsfast(count: int) -> None:
         "written": writing(lambda peer: peer.writer.write),
         "kernel": writing(lambda peer: copied(peer).send),
     }
-    server = await asyncio.start_server(joined, "127.0.0.1", 0, backlog=count)
-    await answer(ways, server.sockets[0], full)
+    async with await asyncio.start_server(joined, sock=listener, backlog=count):
+        await answer(ways, listener, full)
 
 
-async def websockets(count: int) -> None:
+async def websockets(count: int, listener: socket.socket) -> None:
     """Its own server and its own ``broadcast()``; nothing but keepalive is off."""
     from websockets.asyncio.server import broadcast, serve
     from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -111,22 +120,22 @@ async def websockets(count: int) -> None:
         server_max_window_bits=CONFIG.server_max_window_bits,
         compress_settings={"memLevel": CONFIG.mem_level},
     )
-    server = await serve(
-        joined, "127.0.0.1", 0, extensions=[deflate], ping_interval=None, backlog=count
-    )
     ways: dict[str, Prepare] = {
         "broadcast": lambda message: partial(broadcast, connections, message)
     }
-    await answer(ways, next(iter(server.sockets)), full)
+    options = {"extensions": [deflate], "ping_interval": None, "backlog": count}
+    async with serve(joined, sock=listener, **options):
+        await answer(ways, listener, full)
 
 
 def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    name, count = sys.argv[1:]
+    name, count, *path = sys.argv[1:]
     if name == "websockets+wsfast":
         install("websockets", on_refusal="raise")
-    asyncio.run((wsfast if name == "wsfast" else websockets)(int(count)))
+    run = wsfast if name == "wsfast" else websockets
+    asyncio.run(run(int(count), listening(*path)))
 
 
 if __name__ == "__main__":

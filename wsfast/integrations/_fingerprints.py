@@ -74,6 +74,15 @@ KNOWN: dict[str, dict[str, str]] = {
         "54af8f2f664b6ece6fca8bb6f3cf202e": "16.1-16.1.1",
         "5fe5e45b4d464eaa11c7919ff018fa5a": "17.0-17.4",
     },
+    "websockets.extensions.permessage_deflate:PerMessageDeflate.__init__": {
+        "949623ab2f102380e3df30065163ae65": "15.0.1-17.1",
+        "c3f6416f3a4de5d4483f6d73bbb6ee3f": "17.2-17.4",
+    },
+    "websockets.extensions.permessage_deflate:PerMessageDeflate.encode": {
+        "b93b078fe36c4a7ed04bc190793cea5f": "15.0.1",
+        "0c14552065fe9c044c8035d6d58b5486": "16.0-16.1.1",
+        "0ed531f1f9383efe87e22bee477e4ffd": "17.0-17.4",
+    },
     "websockets.frames:Frame.check": {
         "c18df5d9ade1cb6c6ed2492337c6c050": "15.0.1-17.4",
     },

@@ -240,8 +240,11 @@ def waiter_of(frames: Any) -> Waiter:
 # ---- sending ------------------------------------------------------------------------------------
 
 
-def written(self: Any, message: Any, text: bool | None) -> bool:
-    """Frame and write a whole message; False where that is left to the library."""
+def written(self: Any, message: Any, text: bool | None, rsv1: int = 0) -> bool:
+    """Frame and write a whole message; False where that is left to the library.
+
+    ``rsv1``, 0x40: it is what the extensions made of one.
+    """
     kind = type(message)
     protocol = self.protocol
     try:
@@ -254,14 +257,15 @@ def written(self: Any, message: Any, text: bool | None) -> bool:
         and (kind is str or kind is bytes or kind is bytearray)
         and protocol._state is OPEN
         and (self.fragmented_send_waiter if OLD else self.send_in_progress) is None
-        and not (protocol.extensions or protocol.expect_continuation_frame or protocol.writes)
+        and (rsv1 or not protocol.extensions)
+        and not (protocol.expect_continuation_frame or protocol.writes)
         and not protocol.debug
         and not (role and secrets.token_bytes is not TOKEN_BYTES)
         and (Protocol.send_text is _send_text if as_text else Protocol.send_binary is _send_binary)
     ):
         return False
     try:
-        frame = BUILDERS[role].build(0x81 if as_text else 0x82, message)
+        frame = BUILDERS[role].build((0x81 if as_text else 0x82) | rsv1, message)
         if not (corked or cork or CORKING) or not collected(self, frame):
             self.transport.write(frame)
     except Exception:

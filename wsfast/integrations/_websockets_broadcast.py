@@ -1,4 +1,5 @@
-"""websockets, ``broadcast()``: no frame object, no list of writes for each connection.
+"""websockets, ``broadcast()``: no frame object, no list of writes for each connection, and one
+compression for all whose compressors begin anew with each message, with the same parameters.
 
 A function cannot be replaced in place: whoever imported it by name before has the original.
 """
@@ -11,11 +12,15 @@ from typing import Any
 
 from websockets.asyncio import connection
 from websockets.asyncio.connection import Connection
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
 
 from ._seams import Seam
 from ._websockets_asyncio import written
 
 _broadcast: Any = connection.broadcast
+_encode = PerMessageDeflate.encode
+Made = list[tuple[int, dict[Any, Any], bytes]]  # window bits, settings, compressed
 # Anything else is for the original to refuse, before a single connection is written to.
 _OPTIONS = {"raise_exceptions", "text"} & set(inspect.signature(_broadcast).parameters)
 
@@ -32,21 +37,58 @@ def broadcast(
         except UnicodeEncodeError:
             pass  # the original raises it too
         else:
+            made: Made = []
             connections = [
                 one
                 for one in connections
-                if not (isinstance(one, Connection) and written(one, payload, as_text))
+                if not (isinstance(one, Connection) and sent(one, payload, as_text, made))
             ]
     _broadcast(connections, message, *arguments, **options)
+
+
+def sent(one: Any, payload: bytes | bytearray, as_text: bool, made: Made) -> bool:
+    """Whether it was; else that is left to the library."""
+    extensions = one.protocol.extensions
+    if not extensions:
+        return written(one, payload, as_text)
+    try:
+        compressed = shared(extensions, payload, made)
+    except Exception:
+        return False  # the library will meet it too
+    return compressed is not None and written(one, compressed, as_text, 0x40)
+
+
+def shared(extensions: Any, payload: bytes | bytearray, made: Made) -> bytes | None:
+    """What they make of it, where that is the same for all with the same parameters.
+
+    The library compresses, in a context of its own: this one's may be within a message.
+    """
+    extension = extensions[0]
+    if (
+        len(extensions) > 1
+        or extension.encode.__func__ is not _encode
+        or not extension.local_no_context_takeover
+    ):
+        return None
+    bits, settings = extension.local_max_window_bits, extension.compress_settings
+    for known_bits, known_settings, compressed in made:
+        if known_bits == bits and known_settings == settings:
+            return compressed
+    fresh = PerMessageDeflate(True, True, 15, bits, settings)
+    compressed = bytes(fresh.encode(Frame(Opcode.BINARY, payload)).data)
+    made.append((bits, dict(settings), compressed))  # they may change meanwhile
+    return compressed
 
 
 broadcast.__module__ = _broadcast.__module__
 broadcast.__signature__ = inspect.signature(_broadcast)  # type: ignore[attr-defined]
 
+_DEFLATE = "websockets.extensions.permessage_deflate:PerMessageDeflate."
 SEAMS = (
-    Seam("websockets.asyncio.connection:broadcast", broadcast),
+    Seam("websockets.asyncio.connection:broadcast", broadcast, reads=(
+        f"{_DEFLATE}__init__", f"{_DEFLATE}encode")),
     Seam("websockets.asyncio.server:broadcast", broadcast),
-)
+)  # fmt: skip
 
 
 def selftest() -> None:
