@@ -245,3 +245,17 @@ def test_plot_is_a_png(tmp_path):
     path = tmp_path / "out.png"
     report.plot(document(1.1, 1.2, 1.3), str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is missing")
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [((1.1, 1.2, 1.3), "1.20"), ((0.8, 0.9, 0.95), "0.90 slower"), ((0.9, 1.0, 1.1), "1.00 same")],
+)
+def test_plot_prints_losses_and_ties_as_such(found, says):
+    from matplotlib import pyplot
+
+    figure = report_hosts.draw(pyplot, document(*found))
+    (panel,) = figure.axes
+    pyplot.close(figure)
+    assert [text.get_text() for text in panel.texts] == [says]
