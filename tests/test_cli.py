@@ -43,6 +43,7 @@ def test_without_a_word_it_shows_the_help(capsys):
     ("line", "near"),
     [
         ("stauts", "status"),
+        ("STATUS", "status"),
         ("status --requre", "--require"),
         ("--versoin status", "--version"),
         ("run --polcy=host server.py", "--policy"),
