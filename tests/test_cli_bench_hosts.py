@@ -96,6 +96,9 @@ def test_a_missing_contender_that_was_not_asked_for_is_left_out_and_said_so(caps
 def test_with_no_host_at_all_it_exits_with_3(capsys, monkeypatch):
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
     assert main("hosts") == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("wsfast bench: websockets, picows, uvicorn, ")
+    assert line.endswith(" are not installed: pip install 'wsfast[bench]'")
 
 
 def test_install_needs_the_c_extension_or_somebody_who_asked_for_python(capsys, monkeypatch):
