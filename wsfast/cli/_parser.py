@@ -19,7 +19,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which itself suggests from Python 3.14 on, and no options. Commands share it."""
+    """Every command's; argparse itself suggests from Python 3.14 on, and never options."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -137,7 +137,7 @@ def plot(document: Json, path: str) -> None:
     from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
 
     figure = _of_kind(document).draw(pyplot, document)
-    where = wrap(_where(document), 15 * int(figure.get_figwidth()))
+    where = wrap(_where(document), 15 * int(figure.get_figwidth()))  # so many fit into an inch
     figure.text(0.01, 0.01, "\n".join(where), fontsize=7, va="bottom")
     figure.tight_layout(rect=(0, 0.15 * len(where) / figure.get_figheight(), 1, 1))
     figure.savefig(path, format="png", dpi=120)
