@@ -33,6 +33,48 @@ def test_wrong_usage_exits_with_2(argv, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_without_a_word_it_shows_the_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.main([])
+    assert "examples:\n  wsfast status" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        ("stauts", "status"),
+        ("STATUS", "status"),
+        ("status --requre", "--require"),
+        ("--versoin status", "--version"),
+        ("run --polcy=host server.py", "--policy"),
+        ("run --policy hots server.py", "host"),
+        ("run --only Websocket server.py", "websockets"),
+        ("bench host", "hosts"),
+        ("bench --only uvicorn-wsfast", "uvicorn+wsfast"),
+        ("conformance --only utf-8 ws://x/", "utf8"),
+    ],
+)
+def test_what_was_probably_meant_is_named(line, near, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(line.split())
+    assert caught.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"; did you mean {near!r}?")
+    command, *rest = line.split()
+    assert said.startswith(f"wsfast {command}: " if rest and command.isalpha() else "wsfast: ")
+
+
+@pytest.mark.parametrize(
+    "line", ["frobnicate", "status now", "bench --only nginx\x1b", "run --only x y"]
+)
+def test_nothing_is_made_up_where_nothing_is_near(line, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(line.split(" "))
+    err = capsys.readouterr().err
+    assert "did you mean" not in err
+    assert "\x1b" not in err
+
+
 @pytest.mark.parametrize(
     "argv", [["--help"], *[[name, "--help"] for name in ("status", "bench", "run", "conformance")]]
 )

@@ -14,7 +14,7 @@ from bench_document import check_schema, document_of
 import wsfast
 from wsfast import cli
 from wsfast.cli import bench
-from wsfast.cli.bench import apps, launch, load, measure, plan, report, stats, syscalls
+from wsfast.cli.bench import apps, launch, load, measure, plan, report, report_echo, stats, syscalls
 from wsfast.cli.bench.measure import Sample, Session, Turn
 
 # ---- options and exit statuses ---------------------------------------------------------------
@@ -346,3 +346,18 @@ def test_plot_is_a_png(tmp_path):
     path = tmp_path / "out.png"
     report.plot(document(1.1, 1.2, 1.3), str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is missing")
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [((1.1, 1.2, 1.3), "1.20 × less"), ((0.8, 0.9, 0.95), "slower"), ((0.9, 1.0, 1.1), "same")],
+)
+def test_plot_prints_losses_and_ties_as_such(found, says):
+    from matplotlib import pyplot
+
+    figure = report_echo.draw(pyplot, document(*found))
+    (panel,) = figure.axes
+    pyplot.close(figure)
+    assert [text.get_text().split(" ", 1)[0] for text in panel.texts] == ["10.0", "10.0"]
+    assert panel.texts[1].get_text().endswith(says)

@@ -96,6 +96,9 @@ def test_a_missing_contender_that_was_not_asked_for_is_left_out_and_said_so(caps
 def test_with_no_host_at_all_it_exits_with_3(capsys, monkeypatch):
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
     assert main("hosts") == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("wsfast bench: websockets, picows, uvicorn, ")
+    assert line.endswith(" are not installed: pip install 'wsfast[bench]'")
 
 
 def test_install_needs_the_c_extension_or_somebody_who_asked_for_python(capsys, monkeypatch):
@@ -245,3 +248,17 @@ def test_plot_is_a_png(tmp_path):
     path = tmp_path / "out.png"
     report.plot(document(1.1, 1.2, 1.3), str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is missing")
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [((1.1, 1.2, 1.3), "1.20"), ((0.8, 0.9, 0.95), "0.90 slower"), ((0.9, 1.0, 1.1), "1.00 same")],
+)
+def test_plot_prints_losses_and_ties_as_such(found, says):
+    from matplotlib import pyplot
+
+    figure = report_hosts.draw(pyplot, document(*found))
+    (panel,) = figure.axes
+    pyplot.close(figure)
+    assert [text.get_text() for text in panel.texts] == [says]

@@ -26,8 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     from wsfast import __version__
 
     from . import bench, conformance, run, status
+    from ._parser import Parser
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wsfast",
         description="A WebSocket codec in C for the Python servers people already run.",
         epilog=EPILOG,
@@ -44,7 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (argparse itself exits with 2 or 0)."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.exit(2, parser.format_help())
+    args = parser.parse_args(words)
     try:
         result: int = args.run(args)
         sys.stdout.flush()

@@ -60,12 +60,15 @@ def add_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--only", type=_hosts, metavar="HOSTS", help=f"of {','.join(_known())} (default: all)"
+        "--only",
+        type=_hosts,
+        metavar="HOSTS",
+        help=f"of {','.join(_known())}, with commas between (default: all)",
     )
     parser.add_argument(
         "--require",
         action="store_true",
-        help="let the import fail of a library that wsfast must leave as it is",
+        help="fail rather than run a library without wsfast: its import raises HostRefused",
     )
     parser.add_argument(
         "--no-propagate",
@@ -79,7 +82,10 @@ def add_parser(commands: Any) -> None:
         help="as strict as the library itself, or RFC 6455 on top (default: host)",
     )
     parser.add_argument(
-        "--cork", action="store_true", help="let frames sent in one go leave in one write"
+        "--cork",
+        action="store_true",
+        help="websockets on asyncio: while received messages wait, collect what is sent, and "
+        "write it in one go",
     )
     # Two names for the rest of the line: argparse would not take a leading -m for a command.
     rest = {"nargs": argparse.REMAINDER, "default": [], "help": argparse.SUPPRESS}
@@ -99,11 +105,13 @@ def _hosts(text: str) -> str:
     """``--only``, checked."""
     from wsfast.integrations._hosts import HOSTS
 
+    from ._parser import meant
+
     names = [name.strip().lower() for name in text.split(",")]
     for name in names:
         if name not in HOSTS:
-            known = ",".join(_known())
-            raise argparse.ArgumentTypeError(f"unknown host {printable(name)!r}; known: {known}")
+            known, near = ",".join(_known()), meant(name, HOSTS)
+            raise argparse.ArgumentTypeError(f"unknown host {name!r}; known: {known}{near}")
         if not HOSTS[name].groups:
             hook = HOSTS[name].supported_hook
             raise argparse.ArgumentTypeError(f"{name} has a switch of its own: {hook}")

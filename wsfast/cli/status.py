@@ -14,15 +14,18 @@ from ._text import printable
 
 DESCRIPTION = """\
 Say which implementation of wsfast this Python runs, why it is not the C one where it is not, what
-can compress, which WSFAST variables are in force, and for each WebSocket library and server
-installed here whether wsfast.install() would accelerate it, why not, and how to switch wsfast on.
+can compress, and which WSFAST variables are in force. Then, for each WebSocket library and server
+installed here: whether wsfast.install() would accelerate it, why not, and how to switch wsfast on.
 Run it with the Python, and in the environment, of your server. What it tells of libraries it has
 tried in a process of its own: inside your program, wsfast.status() tells what is.
 """
 EXAMPLES = """\
 examples:
   wsfast status
+  .venv/bin/python -m wsfast status      of the Python that your server runs on
   WSFAST=websockets wsfast status --require && systemctl restart chat
+
+Exit status: 0; with --require 1 where a library would run without wsfast, or in part.
 """
 SLOW = "pure Python: the same behaviour, much slower"
 PROBE_TIMEOUT = 60.0  # seconds

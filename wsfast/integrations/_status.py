@@ -74,4 +74,5 @@ class HostRefused(RuntimeError):
         self.statuses = statuses
 
     def __str__(self) -> str:
-        return "; ".join([f"{one.name}: {one.reason}" for one in self.statuses])
+        whys = "; ".join([f"{one.name}: {one.reason}" for one in self.statuses])
+        return f"{whys} (`wsfast status` says what to do)"

@@ -6,7 +6,7 @@ from functools import lru_cache
 from sys import maxsize
 
 from wsfast.deflate import PerMessageDeflate
-from wsfast.frames import Limits
+from wsfast.frames import Limits, _one_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _CHOICES = {
 def check(cls: type[WebSocketProtocol]) -> None:
     """``TypeError`` or ``ValueError`` for a class attribute that will not do."""
     for name, allowed in _CHOICES.items():
-        if getattr(cls, name) not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
+        _one_of(name, getattr(cls, name), allowed)
     if not isinstance(cls.limits, Limits):
         raise TypeError(f"limits must be a Limits, not {type(cls.limits).__name__}")
     if not isinstance(cls.deflate, PerMessageDeflate):

@@ -43,7 +43,10 @@ class FastClientProtocol(ClientProtocol, FastProtocol):
 
 if not HOSTS["websockets"].fits(version):
     wanted = HOSTS["websockets"].versions
-    raise ImportError(f"wsfast.websockets is made for websockets {wanted}, this is {version}")
+    raise ImportError(
+        f"wsfast.websockets is made for websockets {wanted}, this is {version}. What to do: use "
+        "one of those, look for a newer wsfast, or leave create_connection= out"
+    )
 driver.selftest(FastProtocol)
 
 made = 0  # connections of this process, for wsfast.status()

@@ -442,4 +442,4 @@ def test_host_refused_can_be_pickled():
     status = HostStatus("fakehost", "1.5", "refused", (), HOOK, 0, "it has changed")
     error = pickle.loads(pickle.dumps(HostRefused((status,))))
     assert error.statuses == (status,)
-    assert str(error) == "fakehost: it has changed"
+    assert str(error) == "fakehost: it has changed (`wsfast status` says what to do)"

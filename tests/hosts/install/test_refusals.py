@@ -306,7 +306,8 @@ def test_raise(fake, calls, warnings):
     host()
     with pytest.raises(HostRefused) as caught:
         calls.install(on_refusal="raise")
-    assert str(caught.value) == "fakehost: this wsfast is made for fakehost >=1.2,<2"
+    why = "fakehost: this wsfast is made for fakehost >=1.2,<2"
+    assert str(caught.value) == f"{why} (`wsfast status` says what to do)"
     assert [one.name for one in caught.value.statuses] == ["fakehost"]
     assert warnings() == []
 

@@ -283,7 +283,7 @@ def test_required_but_refused(switch, ran, plain, tmp_path):
         code = f"{code}; import wsfast; wsfast.install()"
         done = plain(PYTHON, "-c", code, PYTHONPATH=path, WSFAST_REQUIRE="1")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith(why)
+    assert done.stderr.splitlines()[-1].endswith(f"{why} (`wsfast status` says what to do)")
 
 
 # ---- what the command sees ----------------------------------------------------------------------

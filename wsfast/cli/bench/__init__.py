@@ -22,6 +22,7 @@ examples:
   wsfast bench                                about a minute, then a table
   wsfast bench --loop uvloop --app raw        one event loop, no framework
   wsfast bench --seconds 300 --json out.json  narrower intervals, and every figure as JSON
+  wsfast bench --plot echo.png                the table as a chart too
   wsfast bench hosts --plot hosts.png         every host that is installed, eight minutes
   wsfast bench hosts --only websockets,websockets+wsfast --seconds 30 --json - | jq .ratios
 
@@ -67,7 +68,10 @@ def add_parser(commands: Any) -> None:
         help="event loop (default: those that are installed)",
     )
     parser.add_argument(
-        "--only", type=_servers, metavar="IDS", help="servers, of those below (default: all)"
+        "--only",
+        type=_servers,
+        metavar="IDS",
+        help="servers of those below, with commas between (default: all)",
     )
     parser.add_argument(
         "--app",
@@ -106,13 +110,14 @@ def _seconds(text: str) -> float:
 
 
 def _servers(text: str) -> tuple[str, ...]:
+    from .._parser import meant
     from .contenders import CONTENDERS
 
     wanted = text.split(",")
     unknown = [name for name in wanted if name not in CONTENDERS]
     if unknown:
-        known = ",".join(CONTENDERS)
-        raise argparse.ArgumentTypeError(f"unknown server {unknown[0]!r}; known: {known}")
+        known, near = ",".join(CONTENDERS), meant(unknown[0], CONTENDERS)
+        raise argparse.ArgumentTypeError(f"unknown server {unknown[0]!r}; known: {known}{near}")
     return tuple([name for name in CONTENDERS if name in wanted])
 
 
@@ -160,7 +165,9 @@ def _unfit(args: argparse.Namespace) -> str | None:
 
     for name in args.only or ():
         if name not in KINDS[args.kind].servers:
-            return f"{name} is not a server of {args.kind}: {','.join(KINDS[args.kind].servers)}"
+            (other,) = [kind for kind in KINDS if name in KINDS[kind].servers]
+            known = ",".join(KINDS[args.kind].servers)
+            return f"{name} is not a server of {args.kind}: {known}; wsfast bench {other} has it"
     if args.app and args.kind != "echo":
         return f"--app is for echo; {args.kind} has one application, the echo"
     return None

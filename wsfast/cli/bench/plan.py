@@ -139,17 +139,18 @@ def choose_servers(
     left_out = {name: why for name in servers if (why := lacking(name))}
     able = tuple([name for name in servers if name not in left_out])
     if left_out and (wish or kind == "echo" or able == (FLOOR,)):
-        raise Missing("; ".join(dict.fromkeys(left_out.values())))
+        raise Missing(lacking(*left_out))
     return able, left_out
 
 
-def lacking(name: str) -> str:
-    """Why this contender cannot run here; empty where it can."""
-    contender = CONTENDERS[name]
-    for module in contender.needs:
-        if not find_spec(module):
-            return _advice(module)
-    if contender.installs and not _installable():
+def lacking(*names: str) -> str:
+    """Why these contenders cannot run here; empty where they can."""
+    chosen = [CONTENDERS[name] for name in names]
+    needed = dict.fromkeys([module for one in chosen for module in one.needs])
+    missing = [module for module in needed if not find_spec(module)]
+    if missing:
+        return _advice(*missing)
+    if any(one.installs for one in chosen) and not _installable():
         return "the C extension is not there, and wsfast.install() needs it: see wsfast status"
     return ""
 
@@ -166,5 +167,6 @@ def _require(module: str) -> None:
         raise Missing(_advice(module))
 
 
-def _advice(module: str) -> str:
-    return f"{module} is not installed: pip install 'wsfast[bench]'"
+def _advice(*modules: str) -> str:
+    be = "is" if len(modules) == 1 else "are"
+    return f"{', '.join(modules)} {be} not installed: pip install 'wsfast[bench]'"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from statistics import median
+from textwrap import wrap
 from typing import Any
 
 from .._text import printable
@@ -124,6 +125,9 @@ def _warnings(document: Json) -> list[str]:
 
 # ---- charts ----------------------------------------------------------------------------------
 
+# Okabe and Ito's, which everybody can tell apart: the floor or a tie, a host, wsfast, a loss.
+GREY, ORANGE, BLUE, RED = "#999999", "#E69F00", "#0072B2", "#D55E00"
+
 
 def plot(document: Json, path: str) -> None:
     """Write the chart of this kind as PNG. Needs matplotlib."""
@@ -133,6 +137,8 @@ def plot(document: Json, path: str) -> None:
     from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
 
     figure = _of_kind(document).draw(pyplot, document)
-    figure.text(0.01, 0.002, _where(document), fontsize=5)
+    where = wrap(_where(document), 15 * int(figure.get_figwidth()))  # so many fit into an inch
+    figure.text(0.01, 0.01, "\n".join(where), fontsize=7, va="bottom")
+    figure.tight_layout(rect=(0, 0.15 * len(where) / figure.get_figheight(), 1, 1))
     figure.savefig(path, format="png", dpi=120)
     pyplot.close(figure)

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from .contenders import CONTENDERS
-from .report import calls, cpu, number, ratio, size_of
+from .report import BLUE, GREY, ORANGE, calls, cpu, number, ratio, size_of
 from .result import unique
 
 TYPE_CHECKING = False
@@ -82,27 +82,48 @@ def blocks(document: Json) -> list[Block]:
 
 
 def draw(pyplot: Any, document: Json) -> Any:
-    """Bars of server CPU per message, one panel per loop."""
+    """Bars of server CPU per message and the ratio, one panel per loop."""
     rows = _Rows(document)
     loops = unique([load[0] for load in rows.loads])
-    figure, panels = pyplot.subplots(len(loops), 1, figsize=(11, 4.2 * len(loops)), squeeze=False)
-    for panel, loop in zip(panels[:, 0], loops, strict=True):
+    names = unique([_load_name(load) for load in rows.loads])
+    size = 11, 0.2 * len(names) * (len(rows.servers) + 1) + 1.5
+    figure, panels = pyplot.subplots(
+        1, len(loops), figsize=size, squeeze=False, sharex=True, sharey=True
+    )
+    for panel, loop in zip(panels[0], loops, strict=True):
         _panel(panel, rows, [load for load in rows.loads if load[0] == loop])
         panel.set_title(loop)
-    figure.suptitle("Server CPU per message")
-    figure.tight_layout()
+    panels[0][0].set_yticks(range(len(names)), names)
+    panels[0][0].set_ylim(len(names) - 0.5, -0.5)  # the first load on top, as in the table
+    figure.legend(handles=panels[0][0].containers, loc="upper right", ncols=3, fontsize=8)
+    figure.suptitle("Server CPU per echoed message: shorter is better")
     return figure
 
 
 def _panel(panel: Any, rows: _Rows, loads: list[Load]) -> None:
     width = 0.8 / len(rows.servers)
     for place, name in enumerate(rows.servers):
-        xs = [x for x, load in enumerate(loads) if (load, name) in rows.cells]
-        heights = [cpu(rows.cells[loads[x], name]) for x in xs]
-        bars = panel.bar([x + place * width for x in xs], heights, width, label=name)
-        panel.bar_label(bars, [number(height) for height in heights], fontsize=7)
-    panel.set_xticks([x + 0.4 - width / 2 for x in range(len(loads))])
-    panel.set_xticklabels([_load_name(load) for load in loads], fontsize=7)
-    panel.set_yscale("log")  # 0.5 to 100 µs in one chart
-    panel.set_ylabel("µs per message")
-    panel.legend(fontsize=7, ncols=len(rows.servers), loc="lower right", bbox_to_anchor=(1, 1))
+        ys = [y for y, load in enumerate(loads) if (load, name) in rows.cells]
+        lengths = [cpu(rows.cells[loads[y], name]) for y in ys]
+        offset = (place + 0.5) * width - 0.4
+        bars = panel.barh([y + offset for y in ys], lengths, width, label=name, color=_colour(name))
+        panel.bar_label(bars, [_said(rows, loads[y], name) for y in ys], padding=2, fontsize=8)
+    panel.set_xlabel("µs per message")
+    panel.margins(x=0.25)  # for the text beside the longest bar
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _colour(name: str) -> str:
+    if CONTENDERS[name].way:
+        return BLUE
+    return ORANGE if CONTENDERS[name].needs else GREY  # the floor has no host
+
+
+def _said(rows: _Rows, load: Load, name: str) -> str:
+    """Beside a bar: its length, and of wsfast how many times less that is than without."""
+    text, found = number(cpu(rows.cells[load, name])), rows.ratios.get(load)
+    if found is None or found["of"] != name:
+        return text
+    return (
+        f"{text} · {found['median']:.2f} × less" if found["low"] > 1 else f"{text} · {ratio(found)}"
+    )

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from .contenders import CONTENDERS
-from .report import calls, cpu, number, ratio, size_of
+from .report import BLUE, GREY, RED, calls, cpu, number, ratio, size_of
 from .result import unique
 
 TYPE_CHECKING = False
@@ -97,15 +97,24 @@ def draw(pyplot: Any, document: Json) -> Any:
     """How many times less CPU than the host alone, with the intervals; a panel per load."""
     table = _Table(document)
     rows = [row for row in table.rows if CONTENDERS[row[0]].way]
-    height = max(3.0, 0.25 * len(rows) * len(table.depths) + 1.5)
+    height = max(3.0, 0.25 * len(rows) * len(table.depths) + 2.0)
     figure, panels = pyplot.subplots(
-        len(table.depths), len(table.sizes), figsize=(12, height), squeeze=False, sharey=True
+        len(table.depths),
+        len(table.sizes),
+        figsize=(12, height),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
     )
     for depth, line in zip(table.depths, panels, strict=True):
         for size, panel in zip(table.sizes, line, strict=True):
             _panel(panel, table, rows, size, depth)
-    figure.suptitle("times less server CPU per message than the host alone")
-    figure.tight_layout()
+    panels[-1][0].set_xscale("log", base=2)
+    panels[-1][0].xaxis.set_major_formatter("{x:g}")
+    figure.suptitle(
+        "How many times less server CPU per message than the host alone, 95 % interval; "
+        "left of the line: slower"
+    )
     return figure
 
 
@@ -113,13 +122,28 @@ def _panel(panel: Any, table: _Table, rows: list[Row], size: int, depth: int) ->
     found = [(y, table.own_ratio(row, size, depth)) for y, row in enumerate(rows)]
     for y, entry in found:
         if entry is not None:
-            middle = entry["median"]
-            spread = [[middle - entry["low"]], [entry["high"] - middle]]
-            panel.errorbar(middle, y, xerr=spread, fmt="o", color="C0", markersize=4)
-            panel.annotate(f"{middle:.2f}", (entry["high"], y), fontsize=6)
-    panel.axvline(1.0, color="C3", linewidth=1)
-    panel.set_yticks(range(len(rows)), [f"{name} {loop}" for name, loop in rows], fontsize=7)
+            _point(panel, y, entry)
+    panel.axvline(1.0, color="black", linewidth=1)
+    panel.grid(axis="x", linewidth=0.3)
+    panel.margins(x=0.12)  # for the figures beside the longest intervals
+    panel.set_yticks(range(len(rows)), [f"{name} {loop}" for name, loop in rows], fontsize=8)
     panel.set_ylim(len(rows) - 0.5, -0.5)
-    panel.set_xscale("log", base=2)
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.set_title(f"{size_of(size)}, ×{depth}", fontsize=8)
+    panel.set_title(f"{size_of(size)}, ×{depth}", fontsize=9)
+
+
+def _point(panel: Any, y: int, entry: Json) -> None:
+    """A median with its interval; a loss and a tie differ in shape and word as in colour."""
+    middle, low, high = entry["median"], entry["low"], entry["high"]
+    shape, colour, word = "o", BLUE, ""
+    if low <= 1:
+        shape, colour, word = ("s", RED, " slower") if high < 1 else ("D", GREY, " same")
+    spread = [[middle - low], [high - middle]]
+    panel.errorbar(middle, y, xerr=spread, fmt=shape, color=colour, markersize=4)
+    panel.annotate(
+        f"{middle:.2f}{word}",
+        (high, y),
+        (4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+    )

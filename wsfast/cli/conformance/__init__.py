@@ -29,11 +29,16 @@ skipped. Cases that need the server's limit of a message are informational witho
 Exit status: 0 nothing failed, 1 a case failed or nobody answered (--peers: a peer did not start),
 2 wrong usage, 3 no peer is installed.
 """
+USAGE = """\
+wsfast conformance [OPTION...] URL
+       wsfast conformance [OPTION...] --client [--port N] [-- CMD... {url}]
+       wsfast conformance [OPTION...] --peers [--markdown FILE|-]
+       wsfast conformance --list [--client] [--only WORDS]"""
 DESCRIPTION = """\
 Test a WebSocket server that echoes every message (URL), a client that does (--client), or each
 server library that is installed here (--peers) against RFC 6455 and RFC 7692, far beyond ordinary
 use: every length and chopping, reserved bits, UTF-8, close codes, masking, permessage-deflate and
-its negotiation, floods, and the grammar of the opening handshake. Each case has its section.
+its negotiation, floods, and the grammar of the opening handshake. Each case names its section.
 """
 
 
@@ -42,6 +47,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "conformance",
         help="test a WebSocket server or client against the RFCs",
+        usage=USAGE,
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -52,8 +58,9 @@ def add_parser(commands: Any) -> None:
     add("--peers", action="store_true", help="test each server library installed here")
     add("--list", action="store_true", help="list the cases, and do nothing")
     add("--only", type=_words, metavar="WORDS", help="cases with one of these in name or section")
-    add("--timeout", type=_seconds, default=4.0, metavar="N", help="seconds to wait (default: 4)")
-    add("--max-message", type=_bytes, metavar="BYTES", help="the server's limit of a message")
+    wait = "seconds to wait for an answer (default: 4)"
+    add("--timeout", type=_seconds, default=4.0, metavar="N", help=wait)
+    add("--max-message", type=_bytes, metavar="BYTES", help="what the server limits a message to")
     add("--insecure", action="store_true", help="wss: trust any certificate")
     add("--port", type=_port, metavar="N", help="for --client (default: any that is free)")
     add("--verbose", action="store_true", help="show the cases that passed too")
@@ -63,12 +70,14 @@ def add_parser(commands: Any) -> None:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    from .cases import choose
+    from .._parser import meant
+    from .cases import CASES, choose
 
     words = tuple([word.strip() for word in text.split(",") if word.strip()])
     for word in words:
         if not (choose("server", [word]) or choose("client", [word])):
-            raise argparse.ArgumentTypeError(f"no case has {word!r}; see --list")
+            near = meant(word, {case.name.partition("/")[0] for case in CASES})
+            raise argparse.ArgumentTypeError(f"no case has {word!r}; see --list{near}")
     return words
 
 
@@ -137,7 +146,9 @@ def _unfit(args: argparse.Namespace) -> str | None:
     if args.list or args.client:
         return _unwritable(args.json)
     if len(args.target) != (0 if args.peers else 1):
-        return "one URL is needed" if not args.peers else "--peers takes no URL"
+        if args.peers:
+            return "--peers takes no URL"
+        return "one URL is needed, for example: wsfast conformance ws://127.0.0.1:8000/"
     return _unwritable(args.json, args.markdown)
 
 
@@ -158,12 +169,13 @@ def _server(args: argparse.Namespace, cases: list[Case]) -> int:
     try:
         url = parse_url(target)
     except ValueError as exc:
-        return _say(exc, 2)
+        return _say(f"{target}: {exc}", 2)
     prober = Prober(url, timeout=args.timeout, limit=args.max_message, insecure=args.insecure)
     try:
         prober.check()
     except Unreachable as exc:
-        return _say(f"no WebSocket server at {target}: {exc}", 1)
+        trust = ", or see --insecure" if url.secure else ""
+        return _say(f"no WebSocket server at {target}: {exc}; start one that echoes{trust}", 1)
     started = time.monotonic()
     with progress("cases") as update:
         results = prober.run(cases, update)
@@ -197,6 +209,8 @@ def _peers(args: argparse.Namespace, cases: list[Case]) -> int:
     chosen, missing = installed()
     for name, why in missing.items():
         _say(f"left out: {name}: {why}", 0)
+    if missing:
+        _say("most of these come with: pip install 'wsfast[conformance]'", 0)
     if not chosen:
         return _say("no peer is installed", 3)
     found = compare(chosen, cases, args.timeout, missing)
