@@ -4,7 +4,8 @@
                                        [--rounds N] [--processes N]
 
 The rounds of several processes are put together: where a compressor's tables lie is worth up to
-2 % of a ratio for as long as a process lives. Window 12 and memLevel 5 with context takeover, level 6: what websockets and uvicorn do by default.
+2 % of a ratio for as long as a process lives. Window 12 and memLevel 5 with context takeover,
+level 6: what websockets and uvicorn do by default.
 Exit status: 0; 1 with --strict when a bar is missed; 2 usage; 3 with --require when something is
 missing.
 """
