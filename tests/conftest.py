@@ -3,6 +3,10 @@
 ``backend`` runs a test once per implementation: ``python``, ``c-scalar``, ``c-avx2``, … An absent
 one is simply not there, unless WSFAST_EXPECT lists it: then the session fails before it starts, so
 that CI cannot test the slow path by mistake. The header of the report says what is tested.
+
+Tests that need a package skip where it is not installed, unless WSFAST_EXPECT_HOSTS lists it, or a
+host of ``hosts/scenario_hosts/registry.py`` that requires it, or says ``all``: then, too, the
+session fails before it starts.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
+from scenario_hosts.registry import HOSTS, absent
 
 import wsfast
 from wsfast import _zlib, codec
@@ -38,6 +43,8 @@ settings.register_profile("quick", settings.get_profile("default"), max_examples
 settings.load_profile("default")
 
 EXPECTED = tuple(filter(None, os.environ.get("WSFAST_EXPECT", "").split(",")))
+EXPECTED_HOSTS = set(filter(None, os.environ.get("WSFAST_EXPECT_HOSTS", "").split(",")))
+TOOLS = ("anyio", "matplotlib", "starlette", "trustme")  # for which tests skip, beside the hosts
 
 
 def _compiled() -> ModuleType | None:
@@ -71,6 +78,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if missing:
         found = ", ".join(present)
         raise pytest.UsageError(f"WSFAST_EXPECT: no {', '.join(missing)} here (there are {found})")
+    _expect_hosts()
+
+
+def _expect_hosts() -> None:
+    """What tests would skip for is there, or nothing is tested."""
+    names = {name: host.requires for name, host in HOSTS.items()}
+    names |= {module: (module,) for needs in [TOOLS, *names.values()] for module in needs}
+    if unknown := sorted(EXPECTED_HOSTS - {*names, "all"}):
+        raise pytest.UsageError(f"WSFAST_EXPECT_HOSTS: nothing is named {', '.join(unknown)}")
+    expected = names if "all" in EXPECTED_HOSTS else EXPECTED_HOSTS
+    if missing := absent(sorted({module for name in expected for module in names[name]})):
+        raise pytest.UsageError(
+            f"WSFAST_EXPECT_HOSTS: there is no {', '.join(missing)}; pip install 'wsfast[dev]'"
+        )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

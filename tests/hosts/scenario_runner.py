@@ -17,11 +17,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "scenario_hosts")]
-
-from registry import HOSTS  # noqa: E402
-from scenario_peer import QUIET, Silence, as_client, as_server  # noqa: E402
-from scenarios import SCENARIOS, Scenario  # noqa: E402
+from scenario_hosts.registry import HOSTS
+from scenario_peer import QUIET, Silence, as_client, as_server
+from scenarios import SCENARIOS, Scenario
 
 STAGE = Path(__file__).parent / "scenario_hosts/stage.py"
 PATIENCE = 20.0  # seconds for a process to start, and for an application to end

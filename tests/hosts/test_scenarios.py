@@ -1,43 +1,26 @@
 """Every host, plain and with wsfast active: one raw peer has all conversations of ``scenarios.py``
 with it, and what comes back and what the application sees must be the same, byte for byte.
 
-Each host runs once in each mode, three at a time. A host that is not installed is a visible skip;
-where WSFAST_EXPECT_HOSTS lists it, or says ``all``, it is a failure.
+Each host runs once in each mode, three at a time. A host that is not installed is a visible skip,
+unless WSFAST_EXPECT_HOSTS lists it: then tests/conftest.py ends the session.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import zip_longest
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from scenario_runner import HOSTS, MODES, Performance, perform
+from scenario_hosts.registry import HOSTS, absent
+from scenario_runner import MODES, Performance, perform
 from scenarios import ALPHABETS, OFFERS
 
-EXPECTED = frozenset(filter(None, os.environ.get("WSFAST_EXPECT_HOSTS", "").split(",")))
 HAS_C = importlib.util.find_spec("wsfast._codec_c") is not None
 SHOWN = 5  # scenarios of a mismatch that are printed
 
 Performances = Callable[[str, str], Performance]
-
-
-def missing(name: str) -> list[str]:
-    found = []
-    for module in HOSTS[name].requires:
-        try:
-            if importlib.util.find_spec(module) is None:
-                found.append(module)
-        except ModuleNotFoundError:  # of its package
-            found.append(module)
-    return found
 
 
 def cases() -> list[tuple[str, str]]:
@@ -56,7 +39,7 @@ def performances(request: pytest.FixtureRequest) -> Iterator[Performances]:
     for item in request.session.items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         name = params.get("scenario_host")
-        if name is not None and not missing(name):
+        if name is not None and not absent(HOSTS[name].requires):
             wanted[name, "plain"] = None
             wanted[name, params.get("mode", "plain")] = None
     with ThreadPoolExecutor(3) as pool:
@@ -68,15 +51,8 @@ def performances(request: pytest.FixtureRequest) -> Iterator[Performances]:
 
 
 def present(name: str) -> None:
-    absent = missing(name)
-    if absent and EXPECTED & {name, "all"}:
-        pytest.fail(f"WSFAST_EXPECT_HOSTS lists {name}: there is no {', '.join(absent)}")
-    if absent:
-        pytest.skip(f"there is no {', '.join(absent)}")
-
-
-def test_expected_hosts_are_known() -> None:
-    assert {*HOSTS, "all"} >= EXPECTED
+    if missing := absent(HOSTS[name].requires):
+        pytest.skip(f"there is no {', '.join(missing)}")
 
 
 @pytest.mark.parametrize("scenario_host", HOSTS)

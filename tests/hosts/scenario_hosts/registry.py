@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -89,3 +91,15 @@ HOSTS = {
         client=True, deflate=False, skip=(*_SLEEPS_ON, *_RACES), threads=True,
     ),
 }  # fmt: skip
+
+
+def absent(modules: Iterable[str]) -> list[str]:
+    """Those of them that are not installed."""
+    found = []
+    for module in modules:
+        try:
+            if importlib.util.find_spec(module) is None:
+                found.append(module)
+        except ModuleNotFoundError:  # of its package
+            found.append(module)
+    return found
