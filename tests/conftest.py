@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import streams
 from hypothesis import HealthCheck, settings
 from scenario_hosts.registry import HOSTS, absent
 
@@ -223,24 +224,20 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-@pytest.fixture(scope="session")
-def streams() -> ModuleType:
+@pytest.fixture(scope="session", name="streams")
+def streams_fixture() -> ModuleType:
     """The module ``streams.py`` beside this file: streams of frames, mostly valid, and mutated."""
-    spec = importlib.util.spec_from_file_location("streams", Path(__file__).with_name("streams.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return streams
 
 
 @pytest.fixture(scope="session")
-def frame(streams: ModuleType) -> Callable[..., bytes]:
+def frame() -> Callable[..., bytes]:
     """``frame(opcode, payload=b"", *, fin=True, rsv=0, key=None, length=None, width=None)``.
 
     The bytes of one frame, built without wsfast: masked where ``key`` is given; ``length`` and
     ``width`` (0, 2 or 8 extended bytes) lie about the payload where they are given.
     """
-    return streams.frame  # type: ignore[no-any-return]
+    return streams.frame
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ do, and the driver must do the same, down to where they note how far a frame and
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -23,6 +21,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("simple_websocket")
 
+import streams
 from simple_websocket import Server
 from simple_websocket.aiows import AioBase
 from simple_websocket.ws import Base
@@ -39,17 +38,6 @@ SERVER, CLIENT = ConnectionType.SERVER, ConnectionType.CLIENT
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 LIMITS = [None, 0, 1, 5, 40, 300]
 classes = st.sampled_from([Base, AioBase])
-
-
-def load(name: str, folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = load("streams", Path(__file__).parents[1])
 
 
 @contextmanager

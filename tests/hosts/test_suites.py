@@ -29,13 +29,6 @@ SUITE = {
 SAME = {"t::a": "passed", "t::b": "skipped"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def path():
-    sys.path.insert(0, str(HERE))
-    yield
-    sys.path.remove(str(HERE))
-
-
 @pytest.fixture
 def verdict():
     return importlib.import_module("suite_verdict")

@@ -7,7 +7,6 @@ each task and on the wire is the same, not who comes first.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
 import itertools
 import logging
@@ -17,8 +16,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -27,6 +24,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("websockets")
 
+import streams
+import websockets_lab as lab
+import websockets_wire as stage_wire
 from websockets.asyncio import connection as host
 from websockets.asyncio import messages
 from websockets.asyncio.client import ClientConnection, connect
@@ -38,18 +38,6 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-
-def load(name: str, folder: Path = Path(__file__).parent) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lab = load("websockets_lab")
-stage_wire = load("websockets_wire")
-streams = load("streams", Path(__file__).parents[1])
 SERVER, CLIENT = Side.SERVER, Side.CLIENT
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MORE = {"fin": False}

@@ -6,7 +6,6 @@ one. Nothing here says what is right: the library does, and the driver must do t
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import random
 import secrets
@@ -16,7 +15,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,6 +23,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("websockets")
 
+import streams
+import websockets_lab as lab
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
@@ -32,17 +32,6 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-
-def load(name: str, folder: Path = Path(__file__).parent) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lab = load("websockets_lab")
-streams = load("streams", Path(__file__).parents[1])
 Setting = lab.Setting
 SERVER, CLIENT = Side.SERVER, Side.CLIENT
 SIDES = {"server": SERVER, "client": CLIENT}

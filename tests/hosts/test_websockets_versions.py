@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-SCRIPT = Path(__file__).with_name("websockets_versions.py")
-
-
-@pytest.fixture(scope="module")
-def runner():
-    spec = importlib.util.spec_from_file_location("websockets_versions", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import websockets_versions as runner
 
 
 @pytest.mark.parametrize(
@@ -30,7 +18,7 @@ def runner():
     ],
     ids=str,
 )
-def test_status(runner, monkeypatch, capsys, counts, status, last):
+def test_status(monkeypatch, capsys, counts, status, last):
     monkeypatch.setattr(runner, "run", lambda folder, profile, v: (v, counts, 1.0, "said"))
     monkeypatch.setattr("sys.argv", ["websockets_versions.py", "15.0.1", "17.4"])
     assert runner.main() == status
@@ -39,7 +27,7 @@ def test_status(runner, monkeypatch, capsys, counts, status, last):
     assert ("said" in lines) is bool(status)
 
 
-def test_all_versions_by_default(runner, monkeypatch, capsys):
+def test_all_versions_by_default(monkeypatch, capsys):
     seen = []
 
     def run(folder, profile, version):
@@ -52,13 +40,13 @@ def test_all_versions_by_default(runner, monkeypatch, capsys):
     assert seen == [(version, "quick") for version in runner.VERSIONS["websockets"]]
 
 
-def test_unknown_version(runner, monkeypatch, capsys):
+def test_unknown_version(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["websockets_versions.py", "9.1"])
     with pytest.raises(SystemExit, match="2"):
         runner.main()
 
 
-def test_another_version_than_meant(runner, monkeypatch, tmp_path):
+def test_another_version_than_meant(monkeypatch, tmp_path):
     """What is imported is looked at: an empty folder leaves the installed one."""
     monkeypatch.setattr(runner, "install", lambda version, place: place.mkdir())
     _, counts, _, output = runner.run(tmp_path, "quick", "15.0.1")

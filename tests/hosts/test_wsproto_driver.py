@@ -6,12 +6,9 @@ must do the same, down to what waits in wsproto's buffer.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("wsproto")
 
+import streams
 from wsproto import WSConnection, events, frame_protocol
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.extensions import Extension, PerMessageDeflate
@@ -30,17 +28,6 @@ from wsfast.integrations import _seams, _wsproto
 Step = tuple[Any, ...]
 SERVER, CLIENT = ConnectionType.SERVER, ConnectionType.CLIENT
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-def load(name: str, folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streams = load("streams", Path(__file__).parents[1])
 KEY = streams.KEY
 
 

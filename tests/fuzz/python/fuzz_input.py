@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from wsfast.frames import Limits, Policy, Role
 
 T = TypeVar("T")
 TESTS = Path(__file__).parents[2]
+sys.path.append(str(TESTS))  # where what ``load`` takes finds streams.py, outside of pytest too
 KEY = b"\x37\xfa\x21\x3d"  # RFC 6455 §5.7
 
 
