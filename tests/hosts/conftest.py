@@ -1,4 +1,7 @@
-"""A uvicorn protocol without a socket, a real server, and a client that speaks frames."""
+"""A uvicorn protocol without a socket, a real server, and a client that speaks frames.
+
+And for the drivers of websockets the two sides, and our methods in place of the library's.
+"""
 
 from __future__ import annotations
 
@@ -299,3 +302,21 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 def echo_fixture() -> Callable[..., Coroutine[Any, Any, None]]:
     """The application that sends back what it receives."""
     return echo
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Any]:
+    """websockets' drivers, to put in place and take away; see ``websockets_lab.py``."""
+    from websockets_lab import Installed
+
+    made = Installed()
+    yield made
+    made.turn(False)
+
+
+@pytest.fixture(scope="module", params=["server", "client"])
+def side(request: pytest.FixtureRequest) -> Any:
+    """Each ``Side`` of websockets."""
+    from websockets.protocol import Side
+
+    return Side[request.param.upper()]

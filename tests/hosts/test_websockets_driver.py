@@ -12,7 +12,7 @@ import secrets
 import struct
 import tomllib
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,18 +38,6 @@ SIDES = {"server": SERVER, "client": CLIENT}
 KEY = streams.KEY
 OTHER_KEY = {SERVER: None, CLIENT: KEY}  # what must not be there, or is missing
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Any]:
-    made = lab.Installed()
-    yield made
-    made.turn(False)
-
-
-@pytest.fixture(scope="module", params=SIDES)
-def side(request: pytest.FixtureRequest) -> Side:
-    return SIDES[request.param]
 
 
 def wire(side: Side, opcode: int, payload: bytes = b"", **kw: Any) -> bytes:

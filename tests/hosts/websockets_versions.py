@@ -2,10 +2,10 @@
 
     python tests/hosts/websockets_versions.py [VERSIONS] [--profile NAME] [--jobs N]
 
-Runs ``test_websockets_driver.py`` and ``test_websockets_asyncio_driver.py`` with each version in
-the place of the installed one, by the hypothesis profile NAME ("quick" where it is left out).
-Needs what ``make test`` installs, and a package index. Prints a table; exit status: 0 all passed,
-1 a failure, a version without a test, or one that is not the one meant, 2 usage.
+Runs ``test_websockets_driver.py`` and ``test_websockets_asyncio_*.py`` with each version in the
+place of the installed one, by the hypothesis profile NAME ("quick" where it is left out). Needs
+what ``make test`` installs, and a package index. Prints a table; exit status: 0 all passed, 1 a
+failure, a version without a test, or one that is not the one meant, 2 usage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE))
 
 from fingerprints import VERSIONS  # noqa: E402
 
-TESTS = ("test_websockets_driver.py", "test_websockets_asyncio_driver.py")
+TESTS = [HERE / "test_websockets_driver.py", *sorted(HERE.glob("test_websockets_asyncio_*.py"))]
 LIMIT = 600  # seconds for one version; beyond it hangs
 SHOWN = 40  # lines of a run that failed
 COUNTED = re.compile(r"(\d+) (passed|failed|error|skipped)")
@@ -53,7 +53,7 @@ def run(folder: Path, profile: str, version: str) -> tuple[str, dict[str, int], 
     if found.stdout.split() != [version, str(place / "websockets/__init__.py")]:
         return version, {"error": 1}, 0.0, f"another one is imported: {found.stdout}{found.stderr}"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
-    command += [f"--hypothesis-profile={profile}", *[str(HERE / test) for test in TESTS]]
+    command += [f"--hypothesis-profile={profile}", *map(str, TESTS)]
     try:
         done = subprocess.run(
             command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT

@@ -14,6 +14,11 @@ import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import streams
+import websockets_lab as lab
+from websockets.asyncio.connection import Connection
+from websockets.protocol import Protocol, Side
+
 Scenario = Callable[["Act"], Coroutine[Any, Any, None]]
 
 
@@ -118,15 +123,14 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         exc = record.exc_info[1] if record.exc_info else None
         # The text of a frame that is logged fails for some in websockets 15 and 16.0.
-        text = self.act.lab.outcome(record.getMessage)
-        self.act.say("log", record.levelname, text, self.act.lab.raised(exc))
+        text = lab.outcome(record.getMessage)
+        self.act.say("log", record.levelname, text, lab.raised(exc))
 
 
 class Act:
     """What a scenario has to play with."""
 
-    def __init__(self, lab: Any, make: Callable[[Act], Any], turn: Callable[[], None]) -> None:
-        self.lab = lab
+    def __init__(self, make: Callable[[Act], Any], turn: Callable[[], None]) -> None:
         self.turn = turn  # before each feed: where drivers come and go
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self.unhandled)
@@ -146,11 +150,11 @@ class Act:
 
     def clear(self, data: bytes) -> Any:
         """What is written, by frames; a client's without their keys, which are random."""
-        shown = self.lab.unmasked if self.connection.protocol.side is self.lab.CLIENT else bytes
+        shown = lab.unmasked if self.connection.protocol.side is lab.CLIENT else bytes
         return tuple(map(shown, split(data)))
 
     def unhandled(self, loop: Any, context: dict[str, Any]) -> None:
-        self.say("loop", context["message"], self.lab.raised(context.get("exception")))
+        self.say("loop", context["message"], lab.raised(context.get("exception")))
 
     # ---- the peer and the transport ----
 
@@ -161,7 +165,7 @@ class Act:
         try:
             self.wire.deliver()
         except Exception as exc:
-            self.say("peer", self.lab.raised(exc))
+            self.say("peer", lab.raised(exc))
 
     def eof(self) -> None:
         """As a transport does: what eof_received() returns says whether it stays."""
@@ -181,7 +185,7 @@ class Act:
 
     async def run(self, name: str, awaitable: Awaitable[Any]) -> None:
         try:
-            self.say(name, "returned", self.lab.shown(await awaitable))
+            self.say(name, "returned", lab.shown(await awaitable))
         except asyncio.CancelledError as exc:
             self.say(name, "cancelled", str(exc))
         except Exception as exc:
@@ -212,7 +216,7 @@ class Act:
         connection = self.connection
         self.say("end", connection.state.name, connection.close_code, connection.close_reason)
         self.say("end", connection.latency, len(connection.recv_messages.frames))
-        self.say("end", self.lab.outcome(lambda: connection.protocol.close_exc))
+        self.say("end", lab.outcome(lambda: connection.protocol.close_exc))
 
 
 def chain(exc: BaseException | None) -> Any:
@@ -239,21 +243,50 @@ def split(data: bytes) -> list[bytes]:
     return found if pos == len(data) else [data]
 
 
+def plain(side: Side, cls: type[Connection] = Connection, **options: Any) -> Callable[[Act], Any]:
+    """A bare Connection behind its handshake. ``options`` are its own and the Protocol's."""
+    known = {"max_size", "extensions", "protocol", "debug"}
+    mine = {name: options.pop(name) for name in known & options.keys()}
+
+    def make(act: Act) -> Any:
+        if mine.get("debug"):
+            act.logger.setLevel(logging.DEBUG)
+        limit = mine.get("max_size", 1 << 20)
+        protocol = mine.get("protocol", Protocol)(side, max_size=limit, logger=act.logger)
+        protocol.extensions = [extension() for extension in mine.get("extensions", ())]
+        return cls(protocol, **{"ping_interval": None, **options})
+
+    return make
+
+
+def frame(act: Act, opcode: int, payload: bytes = b"", **kw: Any) -> bytes:
+    """A frame from the peer."""
+    server = act.connection.protocol.side is lab.SERVER
+    kw.setdefault("key", streams.KEY if server else None)
+    return streams.frame(opcode, payload, **kw)
+
+
+def texts(act: Act, *words: str) -> bytes:
+    return b"".join(frame(act, 1, word.encode()) for word in words)
+
+
 def perform(
-    lab: Any,
     scenario: Scenario,
     make: Callable[[Act], Any],
     turn: Callable[[], None] = lambda: None,
     half_close: bool = True,
     warm: bool = True,
-) -> list[Any]:
+) -> tuple[list[Any], list[Any]]:
     """The trace of a scenario. What a driver replaces must be in place before.
+
+    That of reading paused and resumed is by itself: the library writes a pong before it pauses for
+    what came with the ping, the driver after it.
 
     ``warm``: something was read before; a driver may look at a connection once.
     """
 
     async def main() -> list[Any]:
-        act = Act(lab, make, turn)
+        act = Act(make, turn)
         act.start(half_close)
         if warm:
             act.connection.data_received(b"")
@@ -266,7 +299,8 @@ def perform(
 
     random.seed(1)  # payloads of pings come from there
     with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(main())
+        trace = runner.run(main())
+    return [each for each in trace if each[0] != "flow"], [e for e in trace if e[0] == "flow"]
 
 
 def in_lanes(trace: list[Any]) -> dict[str, list[Any]]:
@@ -283,3 +317,9 @@ def in_lanes(trace: list[Any]) -> dict[str, list[Any]]:
 
 def writes(trace: list[Any]) -> int:
     return sum(what[:1] in (["written"], ["written late"]) for _, *what in trace)
+
+
+def same_in_lanes(original: Any, found: Any) -> None:
+    lanes = [(in_lanes(trace), flow) for trace, flow in (original, found)]
+    assert lanes[0] == lanes[1], lab.difference(*lanes)
+    assert writes(found[0]) <= writes(original[0])
