@@ -27,6 +27,7 @@ from wsfast import (
     Role,
     handshake,
 )
+from wsfast.connection import State
 from wsfast.deflate import PerMessageDeflate
 
 LIMITS = Limits(message_timeout=60.0)  # the rest as it is: 1 MiB, 10 seconds to open and to close
@@ -108,13 +109,16 @@ class Session:
                 message = self.inbox.popleft()
                 self.held -= len(message)
                 self.taken.set()
-                self.connection.send(await answer(message))
-                await self.flush()
-        except LocalProtocolError:  # the connection is closing: there is nobody to answer
-            pass
-        except (ConnectionError, TimeoutError):
-            self.writer.transport.abort()
-        except Exception:
+                reply = await answer(message)
+                if self.connection.state is not State.OPEN:  # there is nobody to answer
+                    return
+                self.connection.send(reply)
+                try:
+                    await self.flush()
+                except OSError:  # of the network or of TLS; a deadline
+                    self.writer.transport.abort()
+                    return
+        except Exception:  # of the application, whatever it raises, or says
             log.exception("the application failed")
             self.stop(1011)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 import os
 import re
@@ -16,7 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from wsfast import Close, FrameEncoder, Limits, MessageDecoder, Role, handshake
+from wsfast import (
+    Close,
+    FrameEncoder,
+    Limits,
+    LocalProtocolError,
+    MessageDecoder,
+    Role,
+    handshake,
+)
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "production_server.py"
 pytestmark = pytest.mark.skipif(not EXAMPLE.exists(), reason="needs a checkout")
@@ -237,9 +246,17 @@ def test_a_slow_application_holds_the_peer_back(run, example):
     run(main)
 
 
-def test_an_application_that_fails(run, example, caplog):
+@pytest.mark.parametrize(
+    "outcome",
+    [ArithmeticError(), ConnectionResetError(), TimeoutError(), LocalProtocolError("closing"), 5],
+)
+def test_an_application_that_fails(run, example, caplog, outcome):
+    """Also with what the socket, or the connection, might raise; 5 is no message."""
+
     async def answer(message):
-        raise ArithmeticError
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     example.answer = answer
 
@@ -250,6 +267,56 @@ def test_an_application_that_fails(run, example, caplog):
 
     run(main)
     assert "the application failed" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [ConnectionResetError(), OSError(errno.EHOSTUNREACH, "no route")])
+def test_a_socket_that_fails_is_aborted(run, example, caplog, fault):
+    """When an answer is written to it; that is no fault of the application."""
+
+    async def drain():
+        raise fault
+
+    async def main(connect, server):
+        async def answer(message):
+            session.writer.drain = drain
+            return message
+
+        example.answer = answer
+        async with connect() as client:
+            while not server.sessions:
+                await asyncio.sleep(0.01)
+            [session] = server.sessions
+            client.writer.write(client.encoder.text("a"))
+            assert await client.items() == ["a"]
+            assert session.writer.transport.is_closing()
+
+    run(main)
+    assert "the application failed" not in caplog.text
+
+
+def test_an_answer_that_comes_too_late(run, example, caplog):
+    """While the connection is closing nobody waits for it."""
+    busy = asyncio.Event()
+
+    async def answer(message):
+        await busy.wait()
+        return message
+
+    example.answer = answer
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            while not server.sessions:
+                await asyncio.sleep(0.01)
+            [session] = server.sessions
+            await asyncio.sleep(0.02)
+            session.stop()
+            busy.set()
+            assert await client.items() == [Close(1001, "")]
+
+    run(main)
+    assert "the application failed" not in caplog.text
 
 
 def test_what_comes_after_the_application_failed_is_discarded(run, example):
