@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 
 import pytest
+import uvicorn
 
 from wsfast import Close, Limits
 from wsfast.uvicorn import WebSocketProtocol
+from wsfast.uvicorn._options import patience_of
 
 FAULT = b"\xc1\x80\x00\x00\x00\x00"
 BROKEN = Close(1002, "reserved bits must be 0")
@@ -85,6 +87,63 @@ def test_the_server_waits_for_nobody_when_it_stops(run, fake, record):
     run(main())
 
 
+def test_a_peer_that_is_sending_when_the_server_stops(run, fake, record, settle):
+    """Though we had stopped to read what it sends."""
+
+    async def main():
+        connection = await fake(record[1], ws_max_queue=1).opened()
+        connection.read("a", "b")
+        assert connection.wire.paused
+        connection.protocol.shutdown()
+        assert connection.items() == [Close(1012, "")]
+        assert connection.wire.ended and not connection.wire.closed and not connection.wire.paused
+        connection.read("late", raw=connection.encoder.ping())
+        await settle()
+        assert connection.task.done() and not connection.wire.late
+        assert [event.get("text", event.get("code")) for event in record[0]] == ["a", "b", 1012]
+        await connection.lost()
+        assert connection.protocol.close_timer is None
+
+    run(main())
+
+
+def test_a_server_that_stops_does_not_wait_for_long(run, fake, record, monkeypatch):
+    monkeypatch.setattr("wsfast.uvicorn._options.PARTING", 0.02)
+
+    async def main():
+        connection = await fake(record[1]).opened()
+        connection.protocol.shutdown()
+        while not connection.wire.closed:
+            connection.read("late")
+            await asyncio.sleep(0.001)
+        assert not connection.wire.aborted
+        await connection.lost()
+
+    run(main())
+
+
+@pytest.mark.parametrize("graceful,seconds", [(None, 1.0), (0, 0.0), (1, 0.5), (30, 1.0)])
+def test_how_long_a_server_that_stops_waits(graceful, seconds):
+    config = uvicorn.Config("app", timeout_graceful_shutdown=graceful)
+    assert patience_of(config) == seconds
+
+
+def test_a_server_that_stops_within_its_own_limit(run, serve, record, caplog):
+    """Whom it waits for is gone by then: it has nothing to cancel."""
+
+    async def main():
+        async with serve(record[1], timeout_graceful_shutdown=1) as server:
+            client = await server.connect()
+            server.server.should_exit = True
+            assert await client.items() == [Close(1012, "")]
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # it looks ten times a second
+
+    run(main())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_transport_that_closes_by_itself(run, fake, record):
     async def main():
         connection = await fake(record[1]).opened()
@@ -147,6 +206,55 @@ def test_a_real_peer_that_goes_on_sending(run, serve, record):
             client.writer.close()
             with contextlib.suppress(ConnectionError):
                 await client.writer.wait_closed()
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
+    """None is reset, though what they sent is not read, and may never have been."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await stopped.wait()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async def main():
+        nonlocal stopped
+        stopped = asyncio.Event()
+        async with serve(app, ws_max_queue=1) as server:
+            clients = [await server.connect() for _ in range(10)]
+            for client in clients:
+                client.writer.write(client.encoder.binary(bytes(10_000)) * 200)
+            await asyncio.sleep(0.05)  # the server reads some of it
+            server.server.should_exit = True
+            for client in clients:
+                assert await client.items() == [Close(1012, "")]
+                await client.writer.drain()
+                client.writer.close()
+                await client.writer.wait_closed()
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+            stopped.set()
+
+    stopped = None
+    run(main())
+
+
+def test_a_real_client_ends_a_server_that_stops(run, serve, echo, monkeypatch):
+    """At once, by its answer."""
+    client = pytest.importorskip("websockets.asyncio.client")
+    monkeypatch.setattr("wsfast.uvicorn._options.PARTING", 60)
+
+    async def main():
+        async with serve(echo) as server:
+            async with client.connect(f"ws://127.0.0.1:{server.port}") as connection:
+                server.server.should_exit = True
+                await connection.wait_closed()
+                assert connection.close_code == 1012
             while server.server.server_state.connections:
                 await asyncio.sleep(0.01)
 

@@ -154,7 +154,7 @@ def test_collected_output_leaves_before_the_end(run, fake, settle, cork, way):
         await settle()
         closes = {"close": [Close(1000, "")], "return": [], "shutdown": [Close(1012, "")]}
         assert connection.items() == ["a", *closes[way]]
-        assert connection.wire.closed is (way != "close")
+        assert connection.wire.over is (way != "close")
 
     connection = None
     run(main())

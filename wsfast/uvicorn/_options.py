@@ -10,6 +10,8 @@ from wsfast.frames import Limits, _one_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from uvicorn.config import Config
+
     from ._protocol import WebSocketProtocol
 
 _CHOICES = {
@@ -17,6 +19,8 @@ _CHOICES = {
     "cork": ("auto", "burst", "off"),
     "wake": ("direct", "future"),
 }
+
+PARTING = 1.0  # seconds: a round trip, even a slow one; `docker stop` kills ten seconds later
 
 
 def check(cls: type[WebSocketProtocol]) -> None:
@@ -38,3 +42,12 @@ def check(cls: type[WebSocketProtocol]) -> None:
 def limits_under(limits: Limits, max_size: int | None, max_queue: int | None) -> Limits:
     """The limits of a class under uvicorn's options (0 messages: any number); one for all."""
     return limits.replace(max_message=max_size, queue_messages=max_queue or maxsize)
+
+
+def patience_of(config: Config) -> float:
+    """Seconds that a server which stops waits for a peer to end its side.
+
+    Well within the time that it has for all: uvicorn reports what it has to cancel then.
+    """
+    graceful = config.timeout_graceful_shutdown
+    return PARTING if graceful is None else min(PARTING, graceful / 2)

@@ -21,7 +21,7 @@ from wsfast.frames import Close, Limits
 from ._input import Input
 from ._keepalive import Keepalive
 from ._opening import Denial, Opening, rejection
-from ._options import check, limits_under
+from ._options import check, limits_under, patience_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class State(Enum):
     OPEN = "open"
     CLOSING = "our Close frame is sent, the peer's is awaited"
     ENDED = "ended by the peer, a fault or the server"
-    LINGERING = "ended by a fault, and the peer may still be sending"
+    LINGERING = "ended by a fault or the server, and the peer may still be sending"
     LOST = "the transport is gone"
 
 
@@ -153,11 +153,16 @@ class WebSocketProtocol(Input):
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
 
     def shutdown(self) -> None:
-        """The server shuts down."""
+        """The server shuts down, and waits until its connections are gone: it must not be long."""
         if self._state is State.OPEN:
             self._put({"type": "websocket.disconnect", "code": 1012})
-            self._finish(1012)
-        elif self._state is State.OPENING:
+            self._finish(1012, linger=True)
+            if not self.transport.is_closing():
+                patience = patience_of(self._config)
+                self.close_timer = self._loop.call_later(patience, self._hang_up)
+                self._resume_reading()  # else the peer's end would never be seen
+            return
+        if self._state is State.OPENING:
             self._send_500()
         self._hang_up()
 
