@@ -47,10 +47,9 @@ class Wire(asyncio.Transport):
     """Keeps what it is told. Like a socket's transport, it holds back what arrives while reading
     is paused, and takes nothing after its end."""
 
-    def __init__(self, act: Act, half_close: bool) -> None:
+    def __init__(self, act: Act) -> None:
         super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
         self.act = act
-        self.half_close = half_close
         self.held: list[bytes] = []
         self.reading = True
         self.ended = self.closing = self.lost = False
@@ -90,7 +89,7 @@ class Wire(asyncio.Transport):
         return self.closing
 
     def can_write_eof(self) -> bool:
-        return self.half_close
+        return True
 
     def write_eof(self) -> None:
         self.act.say("wire", "eof")
@@ -141,8 +140,8 @@ class Act:
         self.logger.addHandler(Log(self))
         self.connection = make(self)
 
-    def start(self, half_close: bool = True) -> None:
-        self.wire = Wire(self, half_close)
+    def start(self) -> None:
+        self.wire = Wire(self)
         self.connection.connection_made(self.wire)
 
     def say(self, who: str, *what: Any) -> None:
@@ -274,7 +273,6 @@ def perform(
     scenario: Scenario,
     make: Callable[[Act], Any],
     turn: Callable[[], None] = lambda: None,
-    half_close: bool = True,
     warm: bool = True,
 ) -> tuple[list[Any], list[Any]]:
     """The trace of a scenario. What a driver replaces must be in place before.
@@ -287,7 +285,7 @@ def perform(
 
     async def main() -> list[Any]:
         act = Act(make, turn)
-        act.start(half_close)
+        act.start()
         if warm:
             act.connection.data_received(b"")
         try:
