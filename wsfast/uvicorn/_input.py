@@ -250,7 +250,7 @@ class Input(Output):
             return
         rest, self._rest = self._rest, None
         if rest is not None:
-            self.data_received(rest)
+            self.data_received(rest)  # type: ignore[arg-type]
         if self._reading:
             self._read_on()
 

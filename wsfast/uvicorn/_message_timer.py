@@ -18,8 +18,9 @@ _MESSAGES = frozenset((str, bytes, Text))
 class MessageTimer:
     """Calls ``expire()`` once a message has been ``timeout`` seconds under way.
 
-    ``feed`` and ``feed_some`` stand in for the decoder's. There is a timer only while a message or frame is
-    unfinished after a read; while reading is paused there is none, and the time starts anew.
+    ``feed`` and ``feed_some`` stand in for the decoder's. There is a timer only while a message or
+    frame is unfinished after a read; while reading is paused there is none, and the time starts
+    anew.
     """
 
     __slots__ = ("_decoder", "_expire", "_held", "_loop", "_timeout", "_timer")
