@@ -1,6 +1,6 @@
 """Hostile peers of the uvicorn class: every limit that reaches it, over real sockets where it can.
 
-The rows S1 to S25 are those of docs/security.md.
+The rows S1 to S28 are those of docs/security.md.
 """
 
 from __future__ import annotations

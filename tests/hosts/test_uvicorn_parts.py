@@ -306,6 +306,24 @@ def test_the_end_of_a_connection_that_closes_meanwhile(run, kept):
     run(main())
 
 
+def test_a_message_of_many_parts(run, fake):
+    async def main():
+        app = Slow()
+        cls = variant(limits=Limits(queue_bytes=1))
+        connection = await fake(app, cls, headers=DEFLATE).opened()
+        first, last = compressed("a", fin=False), b"\x80\x81\x00\x00\x00\x00\x00"
+        more = b"\x00" + first[1:]
+        connection.read(raw=first + more * 2000 + last)
+        assert connection.protocol._rest is not None
+        connection.protocol.connection_lost(None)
+        while not app.got:
+            await app.take(1)
+        assert app.got[0] == "a" * 2001
+        await leave(connection)
+
+    run(main())
+
+
 def test_cancelled_while_it_unpacks(run, kept):
     async def main():
         _, connection = await kept()
@@ -349,14 +367,19 @@ def test_a_pong_in_what_is_kept_is_not_late(run, kept):
 def test_a_message_in_what_is_kept_is_not_late(run, fake, kept, cls, eager, record):
     limits = Limits(queue_bytes=1000, message_timeout=0.03)
     half = compressed("half", fin=False)
+    seen = []
+
+    def look(protocol):
+        seen.append((protocol._rest is not None, protocol._message_timer._held))
 
     async def main():
         timed = variant(wake=cls.wake, limits=limits)
         if eager:
             app, connection = record[1], await fake(record[1], timed, headers=DEFLATE).opened()
-            connection.read(raw=WIRE + half)
-            held = connection.protocol._message_timer._held
-            assert held and connection.protocol._message_timer._timer is None
+            connection.read_soon(raw=WIRE + half)
+            asyncio.get_running_loop().call_soon(look, connection.protocol)
+            await asyncio.sleep(0)
+            assert seen == [(True, True)]  # between two parts, its queue empty or not
         else:
             app, connection = await kept(half, cls=timed)
             await asyncio.sleep(0.06)

@@ -35,7 +35,7 @@ def _discard(data: bytes) -> list[Any]:
     return []
 
 
-def disconnect(last: Close | RemoteProtocolError) -> dict[str, Any]:
+def _end_event(last: Close | RemoteProtocolError) -> dict[str, Any]:
     """The event that tells the application how the peer ended it."""
     if isinstance(last, Close):
         return {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
@@ -260,16 +260,18 @@ class Input(Output):
             self._queue.insert(0, self._rest)
             self._rest = None
 
-    async def _unpack(self, rest: memoryview) -> None:
-        """Put the next part of it into its place in the queue. Nobody is answered any more."""
-        events, taken = self._decode_some(rest, self._limits.queue_bytes)
-        last = events[-1] if events else None
-        if taken < len(rest):
-            self._queue.append(rest[taken:])
-        elif type(last) is Close or type(last) is RemoteProtocolError:
-            self._queue.append(disconnect(last))
-        self._queue += [event for event in reversed(events) if type(event) in _MESSAGES]
-        await asyncio.sleep(0)
+    async def _unpack(self) -> None:
+        """Put the next part of what was left into its place. Nobody is answered any more."""
+        while self._queue and type(self._queue[-1]) is memoryview:
+            rest = self._queue.pop()
+            events, taken = self._decode_some(rest, self._limits.queue_bytes)
+            last = events[-1] if events else None
+            if taken < len(rest):
+                self._queue.append(rest[taken:])
+            elif type(last) is Close or type(last) is RemoteProtocolError:
+                self._queue.append(_end_event(last))
+            self._queue += [event for event in reversed(events) if type(event) in _MESSAGES]
+            await asyncio.sleep(0)
 
     # Flow control of input
 
@@ -364,7 +366,8 @@ class Input(Output):
         if kind is Text:
             return {"type": "websocket.receive", "text": message.payload}
         if kind is memoryview:
-            await self._unpack(message)
+            self._queue.append(message)
+            await self._unpack()
             return await self.receive()
         return message
 
