@@ -438,11 +438,11 @@ cdef class MessageDecoder(_Decoder):
         cdef long long room = PyLong_AsLongLongAndOverflow(PyNumber_Index(most), &overflow)
         if overflow < 0 or room < 1 and not overflow:
             raise ValueError("most must be at least 1")
-        cdef uint64_t bytes_ = WSF_UNLIMITED if overflow else <uint64_t>room
+        cdef uint64_t enough = WSF_UNLIMITED if overflow else <uint64_t>room
         acquire(data, &chunk)
         cdef Py_ssize_t taken = chunk.n
         try:
-            items = self.guarded(chunk.p, chunk.n, bytes_, &taken)
+            items = self.guarded(chunk.p, chunk.n, enough, &taken)
             return items, taken
         finally:
             release(&chunk)
