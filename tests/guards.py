@@ -176,6 +176,8 @@ GUARDS = [
           "self._room -= len(inflated)", "pass"),
     Guard("s28", "uvicorn, a queue's worth in a turn", f"{HOST}/_input.py",
           "(data, self._limits.queue_bytes)", "(data, 1 << 40)"),
+    Guard("s28", "uvicorn, what a small read is", f"{HOST}/_input.py",
+          "MOST_RATIO = 1032", "MOST_RATIO = 1"),
     Guard("s28", "uvicorn, behind the end too", f"{HOST}/_input.py",
           "(rest, self._limits.queue_bytes)", "(rest, 1 << 40)"),
     Guard("s25", "close does not wait, uvicorn", f"{HOST}/_output.py",

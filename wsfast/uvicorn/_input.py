@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ._keepalive import Keepalive
 
+MOST_RATIO = 1032  # inflated to compressed: DEFLATE's 258 bytes for two bits
 _BARE = frozenset((str, bytes))
 _MESSAGES = _BARE | {Text}
 
@@ -57,8 +58,10 @@ class Input(Output):
 
     __slots__ = (
         "_decode",
+        "_decode_all",
         "_decode_some",
         "_feed",
+        "_harmless",
         "_keepalive",
         "_length",
         "_line",
@@ -72,6 +75,8 @@ class Input(Output):
     )
 
     _decode: Callable[[bytes], list[Any]]
+    _decode_all: Callable[[bytes], list[Any]]
+    _harmless: int  # bytes that cannot inflate to more than queue_bytes
     _decode_some: Callable[[bytes | memoryview, int], tuple[list[Any], int]]
     _length: Callable[[Any], int]
 
@@ -102,6 +107,8 @@ class Input(Output):
             self._decode_some = timer.feed_some
             self._message_timer = timer
         if inflate is not None:
+            self._harmless = self._limits.queue_bytes // MOST_RATIO
+            self._decode_all = self._decode
             self._feed = self._decode = self._decode_part
 
     def _end(self) -> None:
@@ -222,14 +229,13 @@ class Input(Output):
 
     # A read whose messages are a thousand times its size
 
-    def _decode_part(self, data: bytes | memoryview) -> list[Any]:
-        """``_decode`` where messages are compressed: ``queue_bytes`` of them in a turn of the loop.
-
-        What is left of the read waits, as if it was not read yet.
-        """
+    def _decode_part(self, data: bytes) -> list[Any]:
+        """Inflate ``queue_bytes`` in a turn of the loop; what is left of the read waits unread."""
         if self._rest is not None:  # more was under way when we paused
             self._rest = memoryview(bytes(self._rest) + data)
             return []
+        if len(data) <= self._harmless:
+            return self._decode_all(data)
         events, taken = self._decode_some(data, self._limits.queue_bytes)
         if taken < len(data):
             self._rest = memoryview(data)[taken:]
