@@ -138,7 +138,7 @@ def test_s01_bomb_in_memory(run, fake, record):
 
 # ---- S28: messages by the thousand in one read ---------------------------------------------------
 
-QUARTER = Limits(max_message=KIB * 256, queue_bytes=KIB * 256)  # of what they are
+QUARTER = limited(queue_bytes=KIB * 256)  # of what it is by itself, to be quick
 
 
 def squeezed(count):
@@ -167,8 +167,7 @@ def test_s28_what_one_read_holds_is_bounded(run, fake):
     taken = []
 
     async def main():
-        cls = type("Quarter", (WebSocketProtocol,), {"limits": QUARTER})
-        connection = await fake(slow(taken), cls, DEFLATE, ws_max_size=KIB * 256).opened()
+        connection = await fake(slow(taken), QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
         wire = squeezed(200)
         tracemalloc.start()
         connection.read_soon(raw=wire)
@@ -200,8 +199,7 @@ def test_s28_the_loop_has_its_turn(run, fake):
             asyncio.get_running_loop().call_soon(turn)
 
     async def main():
-        cls = type("Quarter", (WebSocketProtocol,), {"limits": QUARTER})
-        connection = await fake(app, cls, DEFLATE, ws_max_size=KIB * 256).opened()
+        connection = await fake(app, QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
         connection.read_soon(raw=squeezed(50))
         asyncio.get_running_loop().call_soon(turn)
         while len(sizes) < 50:
@@ -221,8 +219,7 @@ def test_s28_nor_behind_our_close(run, fake):
         await send({"type": "websocket.close"})
 
     async def main():
-        cls = type("Quarter", (WebSocketProtocol,), {"limits": QUARTER})
-        connection = await fake(app, cls, DEFLATE, ws_max_size=KIB * 256).opened()
+        connection = await fake(app, QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
         wire = squeezed(50) + frame(8, b"\x03\xe8")
         tracemalloc.start()
         connection.protocol.data_received(wire)
@@ -243,8 +240,7 @@ def test_s28_nor_behind_the_end(run, fake):
     taken = []
 
     async def main():
-        cls = type("Quarter", (WebSocketProtocol,), {"limits": QUARTER})
-        connection = await fake(slow(taken), cls, DEFLATE, ws_max_size=KIB * 256).opened()
+        connection = await fake(slow(taken), QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
         wire = squeezed(50)
         connection.protocol.data_received(wire)
         tracemalloc.start()

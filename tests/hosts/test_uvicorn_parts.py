@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 import zlib
 
 import pytest
@@ -498,6 +499,37 @@ def test_real_traffic(run, serve, echo, cls):
             assert items == TEN * 1000
             client.writer.write(WIRE * 20 + CLOSE)
             assert (await client.items())[-1] == Close(1001, "")
+
+    run(main())
+
+
+def test_tls_that_ends_behind_it(run, serve, cls, tmp_path):
+    """close_notify is read with what came before it."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    got, codes = [], []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            got.append(event["text"])
+            await asyncio.sleep(0.001)
+        codes.append(event["code"])
+
+    async def main():
+        async with serve(app, cls, ssl_certfile=str(tmp_path / "pem")) as server:
+            for end in (b"", CLOSE):
+                client = await server.connect(DEFLATE, tls=context)
+                client.writer.write(WIRE * 5 + end)
+                client.writer.close()
+                while server.server.server_state.tasks:
+                    await asyncio.sleep(0.01)
+        assert got == TEN * 10 and codes == [1005, 1001]
 
     run(main())
 
