@@ -35,6 +35,7 @@ WRITE_TIMEOUT = 20.0  # seconds a peer may take to read what is over the transpo
 PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0  # less than the 60 seconds of most proxies
 CONNECTIONS = 15_000  # a descriptor each; `ulimit -n` must allow more
 READ = 64 << 10
+PART = 2 << 10  # of a compressed stream: a thousand times as much may come of it
 log = logging.getLogger("server")
 
 
@@ -51,6 +52,7 @@ class Session:
         self.writer = writer
         self.connection = connection
         self.inbox = deque()  # messages that wait for the application
+        self.ahead = b""  # what was read, and the connection has not received
         self.held = 0  # their bytes; of a str its characters
         self.answers = True  # else nobody takes them any more
         self.filled = asyncio.Event()
@@ -58,11 +60,12 @@ class Session:
 
     async def run(self, data):
         """``data`` came behind the handshake."""
+        self.ahead = data
         worker = asyncio.create_task(self.work())
         try:
-            self.take(self.connection.receive(data, time.monotonic()))
             while not self.connection.should_close_transport:
-                await self.flush()
+                if self.connection.bytes_queued:
+                    await self.flush()
                 while self.full():  # TCP then holds the peer back
                     self.taken.clear()
                     await self.taken.wait()
@@ -75,14 +78,19 @@ class Session:
     async def read(self):
         """The next events, of the peer or of the clock."""
         connection = self.connection
-        deadline = connection.next_deadline()
-        left = None if deadline is None else deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(left):
-                data = await self.reader.read(READ)
-        except TimeoutError:
-            return connection.tick(time.monotonic())
-        return connection.receive(data, time.monotonic()) if data else connection.receive_eof()
+        if not self.ahead:
+            deadline = connection.next_deadline()
+            left = None if deadline is None else deadline - time.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    self.ahead = await self.reader.read(READ)
+            except TimeoutError:
+                return connection.tick(time.monotonic())
+            if not self.ahead:
+                return connection.receive_eof()
+        size = PART if connection.extensions else READ
+        data, self.ahead = self.ahead[:size], self.ahead[size:]
+        return connection.receive(data, time.monotonic())
 
     def take(self, events):
         """Queue the messages; the connection has dealt with the rest."""

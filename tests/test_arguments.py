@@ -255,6 +255,19 @@ def test_receive_buffer_sizes(backend: ModuleType) -> None:
     assert decoder.buffer_updated(0) == []
 
 
+def test_feed_some_needs_a_number(backend: ModuleType, frame: Any) -> None:
+    decoder = backend.MessageDecoder(Role.SERVER)
+    for most in (0, -1, -1 << 70):
+        with pytest.raises(ValueError, match="most must be at least 1"):
+            decoder.feed_some(b"", most)
+    for data, most in ((b"", "1"), (b"", None), ("", 1), (None, 1)):
+        with pytest.raises(TypeError):
+            decoder.feed_some(data, most)
+    wire = frame(1, b"a", key=KEY)
+    for most in (1, 1 << 63, 1 << 64, 1 << 70):
+        assert decoder.feed_some(memoryview(wire), most) == (["a"], len(wire))
+
+
 # ---- constructors -------------------------------------------------------------------------------
 
 

@@ -74,6 +74,38 @@ def test_pieces_make_up_the_frames(backend: ModuleType, streams: ModuleType, dat
         assert joined(fed(pieces, chunks)) == frames
 
 
+@given(data=st.data(), most=st.sampled_from([1, 5, 64, MIB]))
+def test_items_do_not_depend_on_parts(
+    backend: ModuleType, streams: ModuleType, data: Any, most: int
+) -> None:
+    """``feed_some`` in as many calls as it takes is ``feed``; it stops where it says it does."""
+    stream = data.draw(streams.mutated())
+    found = []
+    for parts in (False, True):
+        counted = Counted()
+        decoder = backend.MessageDecoder(Role.SERVER, inflate=counted)
+        items, left = decoder.feed(stream) if not parts else [], stream if parts else b""
+        while left:
+            counted.pieces.clear()
+            some, taken = decoder.feed_some(left, most)
+            assert taken == len(left) or sum(counted.pieces) >= most
+            assert sum(counted.pieces[:-1]) < most
+            items, left = items + some, left[taken:]
+        found.append((seen(items), decoder.unfinished, decoder.buffered))
+    assert found[0] == found[1]
+
+
+class Counted:
+    """An ``inflate`` that doubles, and knows what it made."""
+
+    def __init__(self) -> None:
+        self.pieces: list[int] = []
+
+    def inflate(self, data: bytes, fin: bool, limit: int | None) -> bytes:
+        self.pieces.append(2 * len(data))
+        return 2 * data
+
+
 # ---- what it costs ------------------------------------------------------------------------------
 
 

@@ -178,6 +178,7 @@ FILE, FUNCTION = 400, 50
 # A budget is a smoke alarm, not a law: the reason stands beside each exception.
 LONGER_FILES = {
     "_codec_c.pyx": 600,  # docs/api.md's layer 2; kernels and encoder already have their own
+    "_codec_py.py": 420,  # its twin: both decoders, and what they share
     "_kernels_c.pyx": 450,  # layer 1: eight functions and two classes with their arguments' checks
     "_kernels_py.py": 465,  # four small rooms of csrc side by side, for the reader
     "_scan_c.pyx": 480,  # what hosts with a buffer of their own share: two classes, a few functions

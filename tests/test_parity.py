@@ -158,7 +158,9 @@ def test_message_decoder(
 
 
 @given(st.data())
-def test_compressed_messages(agree: Any, history: Any, streams: ModuleType, data: Any) -> None:
+def test_compressed_messages(
+    agree: Any, history: Any, outcome: Any, streams: ModuleType, data: Any
+) -> None:
     """Real DEFLATE data in fragments, then mutated."""
     squeeze = deflate.Deflater(15, takeover=True, level=6, mem_level=8, threshold=0)
     stream = bytearray()
@@ -175,14 +177,27 @@ def test_compressed_messages(agree: Any, history: Any, streams: ModuleType, data
     chunks = data.draw(streams.chunked(bytes(stream)))
     bounds = Limits(max_message=data.draw(st.sampled_from([None, 1, 10, 40, 1000])))
     text = data.draw(st.sampled_from(["str", "bytes"]))
+    most = data.draw(st.sampled_from([1, 10, 40, 1000]))
 
     def run(module: ModuleType) -> object:
-        decoder = module.MessageDecoder(
-            Role.SERVER, limits=bounds, text=text, inflate=zlib_inflater()
+        whole, parts = (
+            module.MessageDecoder(Role.SERVER, limits=bounds, text=text, inflate=zlib_inflater())
+            for _ in range(2)
         )
-        return history(decoder, chunks)
+        return history(whole, chunks), outcome(lambda: some(parts, chunks, most))
 
     agree(run)
+
+
+def some(decoder: Any, chunks: list[bytes], most: int) -> list[object]:
+    """What each call of ``feed_some`` yields, and leaves."""
+    seen = []
+    for chunk in chunks:
+        while chunk:
+            items, taken = decoder.feed_some(chunk, most)
+            seen.append((items, taken, decoder.buffered, decoder.unfinished))
+            chunk = chunk[taken:]
+    return seen
 
 
 @pytest.mark.parametrize("check", ["header", "payload"])

@@ -41,11 +41,12 @@ def inside(backend: ModuleType) -> tuple[Any, Inside]:
 # ---- re-entry: the same question, without chance ------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["feed", "feed_eof", "buffer_updated"])
+@pytest.mark.parametrize("method", ["feed", "feed_some", "feed_eof", "buffer_updated"])
 def test_reentry(inside: tuple[Any, Inside], frame: Any, method: str) -> None:
     decoder, inflate = inside
     decoder.get_buffer(0)
-    arguments = {"feed": (b"\x82\x01x",), "feed_eof": (), "buffer_updated": (3,)}
+    arguments = {"feed": (b"\x82\x01x",), "feed_some": (b"\x82\x01x", 1)}
+    arguments |= {"feed_eof": (), "buffer_updated": (3,)}
     inflate.act = lambda: getattr(decoder, method)(*arguments[method])
     wire = frame(2, b"in", rsv=4) + frame(2, b"plain") + frame(9, b"p")
     assert decoder.feed(wire) == [b"out", b"plain", Ping(b"p")]

@@ -37,6 +37,7 @@ cdef extern from "Python.h":
     #define ASCII_DATA(text) ((void *)((PyASCIIObject *)(text) + 1))
     """
     const Py_ssize_t PY_SSIZE_T_MAX
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     void *ASCII_DATA(object text) noexcept
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 maxchar) except NULL
@@ -84,7 +85,7 @@ cdef class _Decoder:
     cdef wsf_limits limits
     cdef PyObject *held
     cdef Py_ssize_t size, capacity
-    cdef uint64_t moved, fault
+    cdef uint64_t moved, fault, room
     cdef object receive
     cdef readonly object failed
     cdef uint8_t control[WSF_MAX_CONTROL]
@@ -149,28 +150,32 @@ cdef class _Decoder:
         """
         cdef Bytes chunk
         if PyBytes_CheckExact(data):
-            return self.guarded(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            return self.guarded(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), WSF_UNLIMITED, NULL)
         acquire(data, &chunk)
         try:
-            return self.guarded(chunk.p, chunk.n)
+            return self.guarded(chunk.p, chunk.n, WSF_UNLIMITED, NULL)
         finally:
             release(&chunk)
 
     def feed_eof(self):
         """The stream has ended: ``[unexpected_eof]`` inside a frame or message, else ``[]``."""
-        return self.guarded(NULL, -1)
+        return self.guarded(NULL, -1, WSF_UNLIMITED, NULL)
 
-    cdef list guarded(self, const uint8_t *p, Py_ssize_t n):
+    cdef list guarded(self, const uint8_t *p, Py_ssize_t n, uint64_t most, Py_ssize_t *taken):
+        """``taken``, where it is asked for: how much of ``p`` was consumed; it was ``n`` before."""
         if not WSF_CLAIM(&self.busy):
             raise RuntimeError("decoder is in use by another thread")
         cdef bint through = False
+        cdef Py_ssize_t pos
         items = []
         try:
             if self.failed is None and not self.ended:
                 if n < 0:
                     self.end(items)
                 else:
-                    self.consume(p, n, items)
+                    pos = self.consume(p, n, most, items)
+                    if taken != NULL:
+                        taken[0] = pos
             through = True
         finally:  # and no `except`, which costs every call, raising or not
             if not through:
@@ -184,22 +189,26 @@ cdef class _Decoder:
             self.fail(wsf_e_unexpected_eof, wsf_decoder_position(self.core), items)
         return 0
 
-    cdef int consume(self, const uint8_t *p, size_t n, list items) except -1:
+    cdef Py_ssize_t consume(self, const uint8_t *p, size_t n, uint64_t most, list items) except -1:
+        """How far it came: to the end, unless ``most`` bytes were inflated before."""
         cdef wsf_span span
         cdef size_t pos = 0
         cdef int found
         cdef bint failed = False
+        self.room = most
         while pos < n and not failed:
+            if self.room == 0:
+                return pos
             found = wsf_decoder_next(self.core, p, n, &pos, &span)
             if found < 0:
-                return self.fail(-found, wsf_decoder_position(self.core), items)
-            if found == 0:
+                self.fail(-found, wsf_decoder_position(self.core), items)
+            if found <= 0:
                 break
             if span.frame.opcode < WSF_CLOSE:
                 failed = self.take_data(&span, items)
             else:
                 failed = self.take_control(&span, items)
-        return 0
+        return n
 
     cdef int fail(self, int error, uint64_t offset, list items) except -1:
         return self.fail_by(wsf_error_name(error).decode(), offset, items)
@@ -334,7 +343,7 @@ cdef class _Decoder:
             raise ValueError("more bytes than get_buffer() gave")
         acquire(self.receive, &chunk)  # what is called from here must not replace or resize it
         try:
-            return self.guarded(chunk.p, nbytes)
+            return self.guarded(chunk.p, nbytes, WSF_UNLIMITED, NULL)
         finally:
             release(&chunk)
 
@@ -417,6 +426,27 @@ cdef class MessageDecoder(_Decoder):
         self.as_str = text == "str"
         self.inflate = inflate
 
+    def feed_some(self, data, most, /):
+        """``feed``, but no further than to where compressed messages have come to ``most`` bytes.
+
+        Returns the list, and how many bytes of ``data`` are done with; the others are to be fed
+        again. More than ``most`` comes out only of the frame that reaches it. ``ValueError``
+        unless ``most`` is at least 1.
+        """
+        cdef Bytes chunk
+        cdef int overflow = 0
+        cdef long long room = PyLong_AsLongLongAndOverflow(PyNumber_Index(most), &overflow)
+        if overflow < 0 or room < 1 and not overflow:
+            raise ValueError("most must be at least 1")
+        cdef uint64_t enough = WSF_UNLIMITED if overflow else <uint64_t>room
+        acquire(data, &chunk)
+        cdef Py_ssize_t taken = chunk.n
+        try:
+            items = self.guarded(chunk.p, chunk.n, enough, &taken)
+            return items, taken
+        finally:
+            release(&chunk)
+
     cdef object control_item(self, wsf_frame *frame, object payload):
         if frame.opcode == WSF_PING:
             return Ping(payload)
@@ -474,6 +504,7 @@ cdef class MessageDecoder(_Decoder):
         except RemoteProtocolError as exc:
             return self.fail_by(exc.name, span.frame.offset, items)
         cdef size_t n = PyBytes_GET_SIZE(piece)
+        self.room -= min(self.room, <uint64_t>n)
         if n > limit:  # not every back end is exact
             return self.fail(wsf_e_message_too_big, span.frame.offset, items)
         cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 from operator import index
+from sys import maxsize
 
 from ._encoder_py import FrameEncoder
 from ._kernels_py import (
@@ -93,6 +94,7 @@ class _Decoder:
         "_moved",
         "_reader",
         "_receive",
+        "_room",
         "_utf8",
         "failed",
     )
@@ -130,19 +132,21 @@ class _Decoder:
         after a Close frame or ``feed_eof()``, the list is empty. Keeps no reference to ``data``
         (any flat buffer of bytes). ``RuntimeError`` while another thread is in the decoder.
         """
-        return self._guarded(data if type(data) is bytes else view_of(data))
+        return self._guarded(data if type(data) is bytes else view_of(data))[0]
 
     def feed_eof(self) -> list[Item]:
         """The stream has ended: ``[unexpected_eof]`` inside a frame or message, else ``[]``."""
-        return self._guarded(None)
+        return self._guarded(None)[0]
 
-    def _guarded(self, data: bytes | memoryview | None) -> list[Item]:
+    def _guarded(
+        self, data: bytes | memoryview | None, most: int = maxsize
+    ) -> tuple[list[Item], int]:
         if not self._lock.acquire(False):
             raise RuntimeError("decoder is in use by another thread")
         try:
             if self.failed is not None or self._ended:
-                return []
-            return self._end() if data is None else self._run(bytes(data))
+                return [], 0 if data is None else len(data)
+            return (self._end(), 0) if data is None else self._run(bytes(data), most)
         except BaseException:
             self._ended = True  # half a chunk is gone: what follows could not be understood
             raise
@@ -155,12 +159,14 @@ class _Decoder:
             return []
         return [self._fail(RemoteProtocolError("unexpected_eof", self._reader.stream))]
 
-    def _run(self, data: bytes) -> list[Item]:
+    def _run(self, data: bytes, most: int) -> tuple[list[Item], int]:
+        """And how far it came: to the end, unless ``most`` bytes were inflated before."""
         items: list[Item] = []
         reader = self._reader
         pos = 0
+        self._room = most
         try:
-            while (pos := reader.step(data, pos)) >= 0:
+            while self._room > 0 and (pos := reader.step(data, pos)) >= 0:
                 if reader.opcode >= 8:
                     self._take_control(data, items)
                 else:
@@ -169,7 +175,8 @@ class _Decoder:
         except RemoteProtocolError as exc:
             exc.__traceback__ = exc.__context__ = None  # they would keep the chunk alive
             items.append(self._fail(exc))
-        return items
+            pos = -1
+        return items, len(data) if pos < 0 else pos
 
     def _fail(self, exc: RemoteProtocolError) -> RemoteProtocolError:
         self.failed = exc
@@ -239,7 +246,7 @@ class _Decoder:
         size = index(nbytes)
         if self._receive is None or not 0 <= size <= len(self._receive):
             raise ValueError("more bytes than get_buffer() gave")
-        return self._guarded(memoryview(self._receive)[:size])
+        return self._guarded(memoryview(self._receive)[:size])[0]
 
 
 class FrameDecoder(_Decoder):
@@ -340,6 +347,18 @@ class MessageDecoder(_Decoder):
         """Bytes held for what is unfinished."""
         return len(self._reader.head) + len(self._control) + len(self._message)
 
+    def feed_some(self, data: Buffer, most: SupportsIndex, /) -> tuple[list[Item], int]:
+        """``feed``, but no further than to where compressed messages have come to ``most`` bytes.
+
+        Returns the list, and how many bytes of ``data`` are done with; the others are to be fed
+        again. More than ``most`` comes out only of the frame that reaches it. ``ValueError``
+        unless ``most`` is at least 1.
+        """
+        room = index(most)
+        if room < 1:
+            raise ValueError("most must be at least 1")
+        return self._guarded(view_of(data), room)
+
     def _drop(self) -> None:
         self._message = bytearray()
 
@@ -378,6 +397,7 @@ class MessageDecoder(_Decoder):
             raise RemoteProtocolError(exc.name, self._reader.offset) from None
         if room is not None and len(inflated) > room:  # not every back end is exact
             raise RemoteProtocolError("message_too_big", self._reader.offset)
+        self._room -= len(inflated)
         return inflated
 
     def _judge(self, piece: bytes, final: bool) -> None:

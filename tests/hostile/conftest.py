@@ -1,6 +1,6 @@
 """What the tests of the catalogue share: a peer that means harm, and how it is turned away.
 
-The rows S1 to S25 are those of docs/security.md; each has a test whose name begins with its
+The rows S1 to S28 are those of docs/security.md; each has a test whose name begins with its
 number. tests/guards.py takes the guards out one by one and demands that these tests turn red.
 """
 

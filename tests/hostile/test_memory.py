@@ -70,6 +70,19 @@ def test_s01_ratio(frame: Any, connection: Any, refusal: Any) -> None:
     assert refusal(wire, compressed=True, limits=limits) == "message_too_big"
 
 
+def test_s28_many_messages_in_one_read(backend: ModuleType, frame: Any, traced: Any) -> None:
+    """Each is within the limit; ``feed_some`` makes no more of them than it is asked for."""
+    inflater = PerMessageDeflate().negotiate(()).inflater()  # type: ignore[union-attr]
+    decoder = backend.MessageDecoder(Role.SERVER, inflate=inflater)
+    left, count = memoryview(frame(2, deflated(bytes(MIB)), rsv=4, key=bytes(4)) * 50), 0
+    with traced() as peak:
+        while left:
+            items, taken = decoder.feed_some(left, 2 * MIB)
+            assert [len(item) for item in items] == [MIB, MIB]
+            left, count = left[taken:], count + 2
+        assert count == 50 and peak() < 6 * MIB  # with those of the call before
+
+
 WINDOWS = [512, 32 * KIB, 64 * KIB]  # the least, the default and twice that
 
 

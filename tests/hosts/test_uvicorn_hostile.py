@@ -1,6 +1,6 @@
 """Hostile peers of the uvicorn class: every limit that reaches it, over real sockets where it can.
 
-The rows S1 to S25 are those of docs/security.md.
+The rows S1 to S28 are those of docs/security.md.
 """
 
 from __future__ import annotations
@@ -132,6 +132,125 @@ def test_s01_bomb_in_memory(run, fake, record):
         tracemalloc.stop()
         assert connection.items()[-1].code == 1009
         assert peak < 2 * MIB + len(wire)  # the twin copies freely
+
+    run(main())
+
+
+# ---- S28: messages by the thousand in one read ---------------------------------------------------
+
+QUARTER = limited(queue_bytes=KIB * 256)  # of what it is by itself, to be quick
+
+
+def squeezed(count):
+    """So many messages of 256 KiB, some 280 bytes each."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -12)
+    payload = compressor.compress(bytes(KIB * 256)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return frame(2, payload[:-4], rsv=4) * count
+
+
+def slow(taken):
+    """An application that takes a message in every tenth turn of the loop, and drops it."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while len((await receive())["bytes"]) == KIB * 256:
+            taken.append(1)
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    return app
+
+
+def test_s28_what_one_read_holds_is_bounded(run, fake):
+    """The queue, and one message more; 50 MiB otherwise."""
+    taken = []
+
+    async def main():
+        connection = await fake(slow(taken), QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
+        wire = squeezed(200)
+        tracemalloc.start()
+        connection.read_soon(raw=wire)
+        while len(taken) < 200:
+            await asyncio.sleep(0)
+            assert connection.protocol._queued <= 2 * KIB * 256
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * KIB * 256 + 3 * len(wire)
+        connection.task.cancel()
+        await connection.lost()
+
+    run(main())
+
+
+def test_s28_the_loop_has_its_turn(run, fake):
+    """Though the application takes every message at once, and so the queue never fills."""
+    sizes, turns = [], []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            sizes.append(len(event["bytes"]))
+
+    def turn():
+        turns.append(len(sizes))
+        if len(sizes) < 50:
+            asyncio.get_running_loop().call_soon(turn)
+
+    async def main():
+        connection = await fake(app, QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
+        connection.read_soon(raw=squeezed(50))
+        asyncio.get_running_loop().call_soon(turn)
+        while len(sizes) < 50:
+            await asyncio.sleep(0)
+        assert len(set(turns)) >= 50 - 2
+        await connection.lost()
+
+    run(main())
+
+
+def test_s28_nor_behind_our_close(run, fake):
+    """What is read to find the peer's Close frame."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+
+    async def main():
+        connection = await fake(app, QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
+        wire = squeezed(50) + frame(8, b"\x03\xe8")
+        tracemalloc.start()
+        connection.protocol.data_received(wire)
+        turns = 0
+        while not connection.wire.closed:
+            await asyncio.sleep(0)
+            turns += 1
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * KIB * 256 + 3 * len(wire) and turns >= 50 - 2
+        await connection.lost()
+
+    run(main())
+
+
+def test_s28_nor_behind_the_end(run, fake):
+    """What was read before the transport was lost."""
+    taken = []
+
+    async def main():
+        connection = await fake(slow(taken), QUARTER, DEFLATE, ws_max_size=KIB * 256).opened()
+        wire = squeezed(50)
+        connection.protocol.data_received(wire)
+        tracemalloc.start()
+        connection.protocol.connection_lost(None)
+        while len(taken) < 50:
+            await asyncio.sleep(0)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * KIB * 256 + 3 * len(wire)
+        connection.task.cancel()
 
     run(main())
 

@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 
     from ._keepalive import Keepalive
 
+MOST_RATIO = 1032  # inflated to compressed: DEFLATE's 258 bytes for two bits
 _BARE = frozenset((str, bytes))
+_MESSAGES = _BARE | {Text}
 
 
 def _discard(data: bytes) -> list[Any]:
     return []
+
+
+def _end_event(last: Close | RemoteProtocolError) -> dict[str, Any]:
+    """The event that tells the application how the peer ended it."""
+    if isinstance(last, Close):
+        return {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
+    return {"type": "websocket.disconnect", "code": last.close_code, "reason": str(last)}
 
 
 def _size(item: Any) -> int:
@@ -49,18 +58,26 @@ class Input(Output):
 
     __slots__ = (
         "_decode",
+        "_decode_all",
+        "_decode_some",
         "_feed",
+        "_harmless",
         "_keepalive",
         "_length",
         "_line",
         "_message_timer",
         "_queued",
         "_reading",
+        "_rest",
         "_suspect",
+        "_turn",
         "_waiter",
     )
 
     _decode: Callable[[bytes], list[Any]]
+    _decode_all: Callable[[bytes], list[Any]]
+    _harmless: int  # bytes that cannot inflate to more than queue_bytes
+    _decode_some: Callable[[bytes | memoryview, int], tuple[list[Any], int]]
     _length: Callable[[Any], int]
 
     def __init__(
@@ -73,21 +90,30 @@ class Input(Output):
         self._queued = 0  # characters queued since the queue was empty; while paused, its bytes
         self._suspect = limits.queue_bytes // 4  # so many characters may be too many bytes
         self._reading = True
+        self._rest: memoryview | None = None  # of a read: what is not inflated yet
+        self._turn = False  # then comes the next part of it
         self._waiter = Waiter(loop) if wake == "direct" else FutureWaiter(loop)
         self._line: list[asyncio.Future[None]] = []  # tasks that wait behind the waiting one
 
     def _begin_input(self, text: Literal["str", "bytes"], inflate: Inflate | None) -> None:
         decoder = MessageDecoder(Role.SERVER, limits=self._limits, text=text, inflate=inflate)
         self._feed = self._decode = decoder.feed
+        self._decode_some = decoder.feed_some
         self._length = len if text == "str" else _size  # Text has no len()
         timeout = self._limits.message_timeout
         if timeout is not None:
             timer = MessageTimer(self._loop, decoder, timeout, self._message_expired)
             self._feed = self._decode = timer.feed
+            self._decode_some = timer.feed_some
             self._message_timer = timer
+        if inflate is not None:
+            self._harmless = self._limits.queue_bytes // MOST_RATIO
+            self._decode_all = self._decode
+            self._feed = self._decode = self._decode_part
 
     def _end(self) -> None:
         """No more messages in or out."""
+        self._leave_rest()
         self._open = self._streaming = False
         self._feed = _discard
         if self._keepalive is not None:
@@ -99,7 +125,9 @@ class Input(Output):
 
     def _end_but_for_close(self) -> None:
         """Our Close frame is sent: of what still comes, only the peer's matters, and its Pings."""
+        rest, self._rest = self._rest, None
         self._end()
+        self._rest = rest
         self._feed = self._await_close
 
     def _await_close(self, data: bytes) -> list[Any]:
@@ -194,9 +222,62 @@ class Input(Output):
 
     def _put(self, event: dict[str, Any]) -> None:
         """Queue an event behind all messages."""
+        self._leave_rest()
         self._queue.insert(0, event)
         if self._waiter.waiting:
             self._loop.call_soon(self._waiter.fire)
+
+    # A read whose messages are a thousand times its size
+
+    def _decode_part(self, data: bytes) -> list[Any]:
+        """Inflate ``queue_bytes`` in a turn of the loop; what is left of the read waits unread."""
+        if self._rest is not None:  # more was under way when we paused
+            self._rest = memoryview(bytes(self._rest) + data)
+            return []
+        if len(data) <= self._harmless:
+            return self._decode_all(data)
+        events, taken = self._decode_some(data, self._limits.queue_bytes)
+        if taken < len(data):
+            self._rest = memoryview(data)[taken:]
+            self.transport.pause_reading()
+            self._set_clock()
+            self._read_on()
+        return events
+
+    def _next_part(self) -> None:
+        """The rest of the loop had its turn."""
+        self._turn = False
+        if not self._reading:  # the queue is full: we are called again when it is not
+            return
+        if self.transport.is_closing():
+            self._leave_rest()
+            self._rest = None
+            self._waiter.fire()
+            return
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            self.data_received(rest)  # type: ignore[arg-type]
+        if self._reading:
+            self._read_on()
+
+    def _leave_rest(self) -> None:
+        """To ``receive``, behind the messages: what is kept came before the end."""
+        if self._rest is not None and self._open:
+            self._queue.insert(0, self._rest)
+            self._rest = None
+
+    async def _unpack(self) -> None:
+        """Put the next part of what was left into its place. Nobody is answered any more."""
+        while self._queue and type(self._queue[-1]) is memoryview:
+            rest = self._queue.pop()
+            events, taken = self._decode_some(rest, self._limits.queue_bytes)
+            last = events[-1] if events else None
+            if taken < len(rest):
+                self._queue.append(rest[taken:])
+            elif type(last) is Close or type(last) is RemoteProtocolError:
+                self._queue.append(_end_event(last))
+            self._queue += [event for event in reversed(events) if type(event) in _MESSAGES]
+            await asyncio.sleep(0)
 
     # Flow control of input
 
@@ -231,9 +312,17 @@ class Input(Output):
     def _resume_reading(self) -> None:
         self._reading = True
         self._queued = self._queued // 4 + 1
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        self._set_clock()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """What is kept first, in the next turn of the loop."""
+        if self._rest is None:
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+            self._set_clock()
+        elif not self._turn:
+            self._turn = True
+            self._loop.call_soon(self._next_part)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -248,10 +337,11 @@ class Input(Output):
 
         But not the keepalive's if the peer does not read either: it could then pin us for ever.
         """
+        held = not self._reading or self._rest is not None
         if self._keepalive is not None:
-            self._keepalive.hold(not self._reading and not self._full)
+            self._keepalive.hold(held and not self._full)
         if self._message_timer is not None:
-            self._message_timer.hold(not self._reading)
+            self._message_timer.hold(held)
 
     # To the application
 
@@ -281,6 +371,10 @@ class Input(Output):
             return {"type": "websocket.receive", "bytes": message}
         if kind is Text:
             return {"type": "websocket.receive", "text": message.payload}
+        if kind is memoryview:
+            self._queue.append(message)
+            await self._unpack()
+            return await self.receive()
         return message
 
     async def _stand_in_line(self) -> None:

@@ -7,7 +7,7 @@ from wsfast.frames import Text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from wsfast.codec import MessageDecoder
@@ -18,8 +18,9 @@ _MESSAGES = frozenset((str, bytes, Text))
 class MessageTimer:
     """Calls ``expire()`` once a message has been ``timeout`` seconds under way.
 
-    ``feed`` stands in for the decoder's. There is a timer only while a message or frame is
-    unfinished after a read; while reading is paused there is none, and the time starts anew.
+    ``feed`` and ``feed_some`` stand in for the decoder's. There is a timer only while a message or
+    frame is unfinished after a read; while reading is paused there is none, and the time starts
+    anew.
     """
 
     __slots__ = ("_decoder", "_expire", "_held", "_loop", "_timeout", "_timer")
@@ -41,10 +42,14 @@ class MessageTimer:
     def feed(self, data: bytes) -> list[Any]:
         """What the decoder makes of ``data``."""
         events = self._decoder.feed(data)
-        if not _MESSAGES.isdisjoint(map(type, events)):
-            self._cancel()  # what is unfinished now is another one
-        self._look()
+        self._look(events)
         return events
+
+    def feed_some(self, data: bytes | memoryview, most: int) -> tuple[list[Any], int]:
+        """And how much of it was decoded."""
+        events, taken = self._decoder.feed_some(data, most)
+        self._look(events)
+        return events, taken
 
     def hold(self, held: bool) -> None:
         """Reading was paused, or goes on: what we do not read is not late."""
@@ -56,7 +61,9 @@ class MessageTimer:
         self._expire = None
         self._cancel()
 
-    def _look(self) -> None:
+    def _look(self, events: Sequence[Any] = ()) -> None:
+        if not _MESSAGES.isdisjoint(map(type, events)):
+            self._cancel()  # what is unfinished now is another one
         if self._held or self._expire is None or not self._decoder.unfinished:
             self._cancel()
         elif self._timer is None:

@@ -334,9 +334,9 @@ class WebSocketProtocol(Input):
     def _close(self, code: int, reason: str) -> None:
         """Start the closing handshake; messages that still come are not delivered."""
         frame = self._encoder.close(code, reason)
-        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._state = State.CLOSING
         self._end_but_for_close()
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._outbox.append(frame)
         self._flush()
         if not self._reading:  # else the peer's Close frame would never be seen
