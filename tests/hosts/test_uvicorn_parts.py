@@ -247,7 +247,7 @@ def test_our_end(run, kept, end):
             protocol.disconnect(1008, "slow")
         else:
             protocol._keepalive_expired()
-        assert [item.code for item in connection.items()] == [code] and connection.wire.closed
+        assert [item.code for item in connection.items()] == [code] and connection.wire.over
         await app.take(5)
         protocol.connection_lost(None)
         await app.take(8)

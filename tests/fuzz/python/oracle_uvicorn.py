@@ -1,7 +1,7 @@
 """The uvicorn class on a transport without a network, beside the decoder alone.
 
 However the stream comes, and whenever the application takes what it holds: it receives what the
-decoder makes of the whole stream, its answers and ours leave in order, and reading stops in time.
+decoder makes of the stream, its answers and ours leave in order, and reading stops in time.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def uvicorn_class(data: bytes) -> None:
     }
     pace = [given.byte() % 4 for _ in range(4)]  # turns that the application lets pass
     way = given.byte()
-    stream = given.rest()
+    pieces = chunks(given.rest(), way)
     play = Play(lab, type("Chosen", (base,), names), options, pace)
-    loop.run_until_complete(asyncio.wait_for(play.run(chunks(stream, way)), 30))
-    play.judge(stream)
+    loop.run_until_complete(asyncio.wait_for(play.run(pieces), 30))
+    play.judge(pieces)
 
 
 class Play:
@@ -117,13 +117,14 @@ class Play:
             return None
         return self.cls.deflate.negotiate([("server_max_window_bits", "12")])
 
-    def judge(self, stream: bytes) -> None:
+    def judge(self, pieces: list[bytes]) -> None:
+        """In the same pieces: damaged DEFLATE, or the text before it, may be seen first."""
         agreed = self.agreed()
         inflater = agreed.inflater() if agreed else None
         decoder = MessageDecoder(
             Role.SERVER, limits=self.limits, text=self.cls.text, inflate=inflater
         )
-        events = decoder.feed(stream)
+        events = [event for piece in pieces for event in decoder.feed(piece)]
         messages = [each for each in events if isinstance(each, (str, bytes, Text))]
         last = events[-1] if events else None
         end = {"type": "websocket.disconnect", "code": 1005}
