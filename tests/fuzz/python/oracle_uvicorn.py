@@ -19,7 +19,7 @@ from wsfast import Close, Limits, MessageDecoder, Ping, Pong, RemoteProtocolErro
 from wsfast.deflate import PerMessageDeflate
 
 OFFERED = b"sec-websocket-extensions: permessage-deflate; server_max_window_bits=12\r\n"
-TURNS = 50  # of the loop, after which nothing more happens by itself
+TURNS = 400  # of the loop, after which nothing more happens by itself
 
 
 @cache
@@ -54,7 +54,7 @@ def uvicorn_class(data: bytes) -> None:
     way = given.byte()
     pieces = chunks(given.rest(), way)
     play = Play(lab, type("Chosen", (base,), names), options, pace)
-    loop.run_until_complete(asyncio.wait_for(play.run(pieces), 30))
+    loop.run_until_complete(play.run(pieces))
     play.judge(pieces)
 
 
@@ -96,16 +96,20 @@ class Play:
             if wire.over:
                 break
             fake.protocol.data_received(piece)
-            await asyncio.sleep(0)  # an end may wait for the answers to what came before it
-            held = len(fake.protocol._queue)
-            assert held < self.options["ws_max_queue"] or wire.paused or wire.over
+            await self.turns(lambda: self.holds_back(fake), 3)
+            assert self.holds_back(fake), "reads on with a full queue"
         await self.turns(lambda: False)
         self.wrote = b"".join(wire.writes)
         self.late = wire.late
         self.limits = fake.protocol._limits
 
-    async def turns(self, done: Callable[[], bool]) -> None:
-        for _ in range(TURNS * (4 + len(self.pace))):
+    def holds_back(self, fake: Any) -> bool:
+        """The queue has room, or reading stopped: at once, or an end waits for answers."""
+        wire, held = fake.wire, len(fake.protocol._queue)
+        return held < self.options["ws_max_queue"] or wire.paused or wire.over
+
+    async def turns(self, done: Callable[[], bool], most: int = TURNS) -> None:
+        for _ in range(most):
             if done():
                 return
             await asyncio.sleep(0)
