@@ -28,6 +28,10 @@ cdef extern from "Python.h":
 cdef object ROOM_OBJECT = ROOM, SYNC = SYNC_FLUSH, FULL = FULL_FLUSH
 
 
+cdef bint cut_off(bytes data, Py_ssize_t pos, Py_ssize_t end):
+    return pos < PyBytes_GET_SIZE(data) or (end > 0 and <unsigned char>PyBytes_AS_STRING(data)[end - 1] >= 0x40)
+
+
 @cython.final
 cdef class Inflater:
     """Inflates one direction of a connection; the context is made when first needed.
@@ -145,9 +149,9 @@ cdef class Inflater:
             if context.eof:
                 self._context = None
                 self.finals += 1
-                if self.finals > MAX_FINAL_BLOCKS or pos > end:  # or it took from our tail
+                if self.finals > MAX_FINAL_BLOCKS or (pos > end and cut_off(data, pos, end)):
                     raise RemoteProtocolError("deflate_error")
-                if pos == end:
+                if pos >= end:
                     break
                 context = self.open()
             if pos == size and not full:

@@ -27,6 +27,16 @@ _STEP = 4096  # bytes: zlib copies what follows a final block, so behind one we 
 _ROOM = 128 << 10  # bytes in and out at once: zlib copies what it leaves, and joins what it makes
 
 
+def _cut_off(data: bytes, pos: int, end: int) -> bool:
+    """Whether a final block that ended in our tail, at ``pos``, took it for its data.
+
+    The tail may be its length too: an empty stored block with BFINAL=1 also ends in the four bytes
+    that §7.2.1 leaves out (Go's ``flate.Writer.Close`` makes them). Such a block's header, 1 and 0,
+    0, is followed by zeros up to the end of the byte. Behind what can be one, we believe the peer.
+    """
+    return pos < len(data) or (end > 0 and data[end - 1] >= 0x40)
+
+
 class Inflater:
     """Inflates one direction of a connection; the context is made when first needed.
 
@@ -146,9 +156,9 @@ class Inflater:
             if context.eof:
                 self._context = None
                 self._finals += 1
-                if self._finals > _MAX_FINAL_BLOCKS or pos > end:  # or it took from our tail
+                if self._finals > _MAX_FINAL_BLOCKS or (pos > end and _cut_off(data, pos, end)):
                     raise RemoteProtocolError("deflate_error")
-                if pos == end:
+                if pos >= end:
                     break
                 context = self._open()
             if pos == len(data) and not full:

@@ -244,6 +244,40 @@ def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
     run(main())
 
 
+def test_a_server_that_stops_finds_a_peer_that_is_gone(run, serve):
+    """Its end is unread. Our Close frame resets it, and a socket that is reset has none to end:
+    asyncio raises, and uvicorn would leave the others, and its lifespan, as they are.
+    """
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await stopped.wait()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async def main():
+        nonlocal stopped
+        stopped = asyncio.Event()
+        async with serve(app, ws_max_queue=1) as server:
+            clients = [await server.connect() for _ in range(3)]
+            for client in clients:
+                client.writer.write(client.encoder.binary(b"") * 3)
+            while any(one._reading for one in server.server.server_state.connections):
+                await asyncio.sleep(0.01)
+            gone = clients.pop()
+            gone.writer.close()
+            await gone.writer.wait_closed()
+            server.server.should_exit = True
+            for client in clients:
+                assert await client.items() == [Close(1012, "")]
+                client.writer.close()
+            stopped.set()
+
+    stopped = None
+    run(main())
+
+
 def test_a_real_client_ends_a_server_that_stops(run, serve, echo, monkeypatch):
     """At once, by its answer."""
     client = pytest.importorskip("websockets.asyncio.client")

@@ -325,6 +325,26 @@ def test_a_message_of_many_parts(run, fake):
     run(main())
 
 
+def test_what_cannot_be_decoded_ends_the_transport(run, kept):
+    """Memory runs out. Where the transport calls us it does so itself."""
+    errors = []
+
+    def fail(data, most):
+        raise MemoryError
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: errors.append(context["exception"]))
+        app, connection = await kept()
+        connection.protocol._decode_some = fail
+        await app.take(3)
+        assert app.got == TEN[:3] and connection.wire.aborted
+        assert list(map(type, errors)) == [MemoryError]
+        await leave(connection)
+
+    run(main())
+
+
 def test_cancelled_while_it_unpacks(run, kept):
     async def main():
         _, connection = await kept()

@@ -75,8 +75,6 @@ class Input(Output):
     )
 
     _decode: Callable[[bytes], list[Any]]
-    _decode_all: Callable[[bytes], list[Any]]
-    _harmless: int  # bytes that cannot inflate to more than queue_bytes
     _decode_some: Callable[[bytes | memoryview, int], tuple[list[Any], int]]
     _length: Callable[[Any], int]
 
@@ -107,7 +105,7 @@ class Input(Output):
             self._decode_some = timer.feed_some
             self._message_timer = timer
         if inflate is not None:
-            self._harmless = self._limits.queue_bytes // MOST_RATIO
+            self._harmless = self._limits.queue_bytes // MOST_RATIO  # bytes that are not too many
             self._decode_all = self._decode
             self._feed = self._decode = self._decode_part
 
@@ -256,7 +254,11 @@ class Input(Output):
             return
         rest, self._rest = self._rest, None
         if rest is not None:
-            self.data_received(rest)  # type: ignore[arg-type]
+            try:
+                self.data_received(rest)  # type: ignore[arg-type]
+            except Exception:  # transports do so, and nobody would read on
+                self.transport.abort()
+                raise
         if self._reading:
             self._read_on()
 

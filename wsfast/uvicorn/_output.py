@@ -363,7 +363,10 @@ class Output(asyncio.Protocol):
         if self.close_timeout is None or transport.is_closing() or not transport.can_write_eof():
             return False
         self._pongs.clear()
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # what we wrote last met a peer that is gone, and was answered by a reset
+            return False
         self._abort_in_time()
         return True
 
