@@ -82,9 +82,6 @@ class Wire(asyncio.Transport):
     def write_eof(self) -> None:
         self.ended = True
 
-    def get_protocol(self) -> Any:
-        return None
-
     def close(self) -> None:
         assert not self.closed, "after the second close() asyncio's TLS transport is of no use"
         self.closed = True

@@ -616,9 +616,14 @@ def test_attributes_are_checked(wrong):
         type("Wrong", (WebSocketProtocol,), wrong)
 
 
-def test_limits(run, fake, record):
+def test_limits(run, fake, record, caplog):
     class Small(WebSocketProtocol):
         limits = Limits(max_message=1, max_fragments=2, close_timeout=3.0, queue_messages=1)
+
+    assert caplog.messages == [
+        "max_message of limits has no effect: set uvicorn's ws_max_size",
+        "queue_messages of limits has no effect: set uvicorn's ws_max_queue",
+    ]
 
     async def main():
         connection = await fake(record[1], Small, ws_max_size=500, ws_max_queue=7).opened()

@@ -14,6 +14,7 @@ from .. import codec
 from . import _env, _seams
 from ._finder import Finder, await_import
 from ._live import (
+    NOT_ASKED,
     OWN_SWITCH,
     PURE,
     TAKEN_BACK,
@@ -305,7 +306,10 @@ class Switch:
         if version is None:
             return "absent", "not installed"
         if life.why_off:
-            return ("off", life.why_off) if life.made() is None else ("pending", reason)
+            why = life.why_off
+            if why == NOT_ASKED:  # as `wsfast run` does not, where the environment forbids it
+                why = self._forbidden(life.host) or why
+            return ("off", why) if life.made() is None else ("pending", reason)
         try:
             check_version(life.host)
         except Refusal as exc:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 def _version(transport: asyncio.Transport) -> str:
     """That of the request: the HTTP protocol, still in charge, replays any as one of 1.1."""
-    scope = getattr(transport.get_protocol(), "scope", None)
+    try:
+        scope = getattr(transport.get_protocol(), "scope", None)
+    except NotImplementedError:  # optional for a transport
+        scope = None
     return scope["http_version"] if scope else "1.1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from sys import maxsize
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from ._protocol import WebSocketProtocol
 
+logger = logging.getLogger("uvicorn.error")
+_OVERRIDDEN = {"max_message": "ws_max_size", "queue_messages": "ws_max_queue"}
 _CHOICES = {
     "text": ("str", "bytes"),
     "cork": ("auto", "burst", "off"),
@@ -36,6 +39,9 @@ def check(cls: type[WebSocketProtocol]) -> None:
             raise TypeError(f"offload must be an int or None, not {type(cls.offload).__name__}")
         if cls.offload < 1:
             raise ValueError(f"offload must be at least 1, not {cls.offload}")
+    for name, option in _OVERRIDDEN.items():
+        if getattr(cls.limits, name) != getattr(Limits(), name):
+            logger.warning("%s of limits has no effect: set uvicorn's %s", name, option)
 
 
 @lru_cache(maxsize=64)

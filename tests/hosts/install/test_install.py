@@ -86,6 +86,12 @@ def test_status_before_install(calls):
     assert calls.status().reason == "wsfast.install() was not called"
 
 
+def test_status_where_the_environment_forbids_it(calls, monkeypatch):
+    """`wsfast run` then does not call install()."""
+    monkeypatch.setenv("WSFAST", "0")
+    assert calls.status().reason == "WSFAST=0 in the environment"
+
+
 def test_absent_host(fake, calls, warnings):
     fake.version(None)
     (found,) = calls.install("fakehost", on_refusal="raise")
