@@ -309,8 +309,9 @@ def test_s11_only_an_undecodable_rest_is_an_error():
     level=st.sampled_from([0, 6]),
     missing=st.integers(0, 5),
     piece=st.integers(1, 70),
+    more=st.integers(0, 1),
 )
-def test_s11_a_final_block_takes_nothing_from_our_tail(data, level, missing, piece):
+def test_s11_a_final_block_takes_nothing_from_our_tail(data, level, missing, piece, more):
     compressor = zlib.compressobj(level, zlib.DEFLATED, -15)
     wire = compressor.compress(data) + compressor.flush(zlib.Z_FINISH)
     wire = wire[: max(1, len(wire) - missing)]
@@ -322,7 +323,7 @@ def test_s11_a_final_block_takes_nothing_from_our_tail(data, level, missing, pie
     unused = len(plain.unused_data)
     if plain.eof and (0 < unused < len(TAIL) or (unused == 0 and wire[-1] >= 0x40)):
         name = "deflate_error"
-    pieces = [wire[i : i + piece] for i in range(0, len(wire), piece)]
+    pieces = [wire[i : i + piece] for i in range(0, len(wire), piece)] + [b""] * more
     found, error = outcome({len(pieces) - 1}, None, pieces, 15, None)
     assert error == name
     assert name or found == out

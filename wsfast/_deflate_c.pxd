@@ -8,7 +8,7 @@ cdef class Inflater:
     cdef char *ring
     cdef Py_ssize_t read, wrote
     cdef readonly int _bits
-    cdef int window, finals, capacity, filled, at
+    cdef int window, finals, capacity, filled, at, last
     cdef readonly bint _takeover
 
     cdef bytes place(self, Py_ssize_t n, bint fin)
@@ -16,6 +16,7 @@ cdef class Inflater:
     cdef bytes inflated(self, bytes data, Py_ssize_t n, bint fin, Py_ssize_t most)
     cdef object open(self)
     cdef bytes go_on(self, object context, bytes out, bytes data, Py_ssize_t end, Py_ssize_t most)
+    cdef bint cut_off(self, bytes data, Py_ssize_t pos, Py_ssize_t end) noexcept
     cdef int remember(self, bytes out) except -1
     cdef int grow(self, int size) except -1
     cdef int forget(self) except -1

@@ -28,10 +28,6 @@ cdef extern from "Python.h":
 cdef object ROOM_OBJECT = ROOM, SYNC = SYNC_FLUSH, FULL = FULL_FLUSH
 
 
-cdef bint cut_off(bytes data, Py_ssize_t pos, Py_ssize_t end):
-    return pos < PyBytes_GET_SIZE(data) or (end > 0 and <unsigned char>PyBytes_AS_STRING(data)[end - 1] >= 0x40)
-
-
 @cython.final
 cdef class Inflater:
     """Inflates one direction of a connection; the context is made when first needed.
@@ -51,7 +47,7 @@ cdef class Inflater:
             self._takeover = takeover
             self.max_ratio = max_ratio
             self._context = None
-            self.finals = 0
+            self.finals = self.last = 0
             self.read = self.wrote = 0
             self.forget()
 
@@ -113,6 +109,8 @@ cdef class Inflater:
         wrote = self.wrote + PyBytes_GET_SIZE(out)
         if not fin:
             self.read, self.wrote = read, wrote
+            if n > 0:
+                self.last = <unsigned char>PyBytes_AS_STRING(data)[n - 1]
             return out
         if self.max_ratio is not None and wrote > self.max_ratio * read:
             raise RemoteProtocolError("message_too_big")
@@ -149,7 +147,7 @@ cdef class Inflater:
             if context.eof:
                 self._context = None
                 self.finals += 1
-                if self.finals > MAX_FINAL_BLOCKS or (pos > end and cut_off(data, pos, end)):
+                if self.finals > MAX_FINAL_BLOCKS or (pos > end and self.cut_off(data, pos, end)):
                     raise RemoteProtocolError("deflate_error")
                 if pos >= end:
                     break
@@ -166,6 +164,10 @@ cdef class Inflater:
             room -= PyBytes_GET_SIZE(out)
             pos += step - rest(context)
         return b"".join(parts)
+
+    cdef bint cut_off(self, bytes data, Py_ssize_t pos, Py_ssize_t end) noexcept:
+        cdef int last = <unsigned char>PyBytes_AS_STRING(data)[end - 1] if end > 0 else self.last
+        return pos < PyBytes_GET_SIZE(data) or last >= 0x40
 
     cdef int remember(self, bytes out) except -1:
         cdef Py_ssize_t n = PyBytes_GET_SIZE(out)

@@ -27,16 +27,6 @@ _STEP = 4096  # bytes: zlib copies what follows a final block, so behind one we 
 _ROOM = 128 << 10  # bytes in and out at once: zlib copies what it leaves, and joins what it makes
 
 
-def _cut_off(data: bytes, pos: int, end: int) -> bool:
-    """Whether a final block that ended in our tail, at ``pos``, took it for its data.
-
-    The tail may be its length too: an empty stored block with BFINAL=1 also ends in the four bytes
-    that §7.2.1 leaves out (Go's ``flate.Writer.Close`` makes them). Such a block's header, 1 and 0,
-    0, is followed by zeros up to the end of the byte. Behind what can be one, we believe the peer.
-    """
-    return pos < len(data) or (end > 0 and data[end - 1] >= 0x40)
-
-
 class Inflater:
     """Inflates one direction of a connection; the context is made when first needed.
 
@@ -49,6 +39,7 @@ class Inflater:
         "_context",
         "_finals",
         "_history",
+        "_last",
         "_max_ratio",
         "_read",
         "_takeover",
@@ -73,6 +64,7 @@ class Inflater:
         self._context: Any = None
         self._history: bytearray | None = None
         self._finals = 0  # final blocks in this message
+        self._last = 0  # byte of this message's pieces so far
         self._read = 0  # bytes of this message, compressed
         self._wrote = 0  # and inflated
 
@@ -113,6 +105,7 @@ class Inflater:
             raise
         if not fin:
             self._read, self._wrote = read, wrote
+            self._last = data[-1] if data else self._last
             return out
         self._read = self._wrote = self._finals = 0
         if not self._takeover:
@@ -156,7 +149,8 @@ class Inflater:
             if context.eof:
                 self._context = None
                 self._finals += 1
-                if self._finals > _MAX_FINAL_BLOCKS or (pos > end and _cut_off(data, pos, end)):
+                cut_off = pos > end and self._cut_off(data, pos, end)
+                if self._finals > _MAX_FINAL_BLOCKS or cut_off:
                     raise RemoteProtocolError("deflate_error")
                 if pos >= end:
                     break
@@ -172,6 +166,15 @@ class Inflater:
             room -= len(out)
             pos += len(piece) - len(context.unused_data) - len(context.unconsumed_tail)
         return b"".join(parts)
+
+    def _cut_off(self, data: bytes, pos: int, end: int) -> bool:
+        """Whether a final block that ended in our tail, at ``pos``, took it for its data.
+
+        The tail may be its length too: an empty stored block with BFINAL=1 also ends in the four
+        bytes that §7.2.1 leaves out (Go's ``flate.Writer.Close`` makes them). Its header, 1 and 0,
+        0, is followed by zeros up to the end of the byte: behind what can be one, it is one.
+        """
+        return pos < len(data) or (data[end - 1] if end else self._last) >= 0x40
 
 
 class Deflater:
