@@ -6,8 +6,10 @@ And for the drivers of websockets the two sides, and our methods in place of the
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -262,6 +264,18 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., Any]:
             await task
 
     return serving
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> tuple[ssl.SSLContext, dict[str, str]]:
+    """A client's context, and uvicorn's options."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context, {"ssl_certfile": str(tmp_path / "pem")}
 
 
 def no_signals() -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ssl
 import weakref
 
 import pytest
@@ -219,9 +218,9 @@ def test_no_close_timeout(run, fake, settle, app, end):
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_real_peer_that_does_not_read(run, serve, tmp_path, tls):
+def test_a_real_peer_that_does_not_read(run, serve, encrypted, tls):
     """TLS keeps output of its own, above a transport that has output too."""
-    context, options = encrypted(tmp_path) if tls else (None, {})
+    context, options = encrypted if tls else (None, {})
 
     async def app(scope, receive, send):
         await receive()
@@ -236,17 +235,6 @@ def test_a_real_peer_that_does_not_read(run, serve, tmp_path, tls):
                 await asyncio.sleep(0.01)
 
     run(main())
-
-
-def encrypted(tmp_path):
-    """A client's context, and uvicorn's options."""
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context, {"ssl_certfile": str(tmp_path / "pem")}
 
 
 def test_pings_are_answered_until_the_peers_close(run, fake):

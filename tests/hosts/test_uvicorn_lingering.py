@@ -212,8 +212,8 @@ def test_a_real_peer_that_goes_on_sending(run, serve, record):
     run(main())
 
 
-def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
-    """None is reset, though what they sent is not read, and may never have been."""
+def deaf_until(stopped):
+    """An application that accepts, and then takes nothing for so long."""
 
     async def app(scope, receive, send):
         await receive()
@@ -222,10 +222,15 @@ def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
+    return app
+
+
+def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
+    """None is reset, though what they sent is not read, and may never have been."""
+
     async def main():
-        nonlocal stopped
         stopped = asyncio.Event()
-        async with serve(app, ws_max_queue=1) as server:
+        async with serve(deaf_until(stopped), ws_max_queue=1) as server:
             clients = [await server.connect() for _ in range(10)]
             for client in clients:
                 client.writer.write(client.encoder.binary(bytes(10_000)) * 200)
@@ -240,7 +245,6 @@ def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
                 await asyncio.sleep(0.01)
             stopped.set()
 
-    stopped = None
     run(main())
 
 
@@ -249,17 +253,9 @@ def test_a_server_that_stops_finds_a_peer_that_is_gone(run, serve):
     asyncio raises, and uvicorn would leave the others, and its lifespan, as they are.
     """
 
-    async def app(scope, receive, send):
-        await receive()
-        await send({"type": "websocket.accept"})
-        await stopped.wait()
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
-
     async def main():
-        nonlocal stopped
         stopped = asyncio.Event()
-        async with serve(app, ws_max_queue=1) as server:
+        async with serve(deaf_until(stopped), ws_max_queue=1) as server:
             clients = [await server.connect() for _ in range(3)]
             for client in clients:
                 client.writer.write(client.encoder.binary(b"") * 3)
@@ -274,7 +270,6 @@ def test_a_server_that_stops_finds_a_peer_that_is_gone(run, serve):
                 client.writer.close()
             stopped.set()
 
-    stopped = None
     run(main())
 
 

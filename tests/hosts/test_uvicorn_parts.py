@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import ssl
 import zlib
 
 import pytest
@@ -523,14 +522,9 @@ def test_real_traffic(run, serve, echo, cls):
     run(main())
 
 
-def test_tls_that_ends_behind_it(run, serve, cls, tmp_path):
+def test_tls_that_ends_behind_it(run, serve, cls, encrypted):
     """close_notify is read with what came before it."""
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context, options = encrypted
     got, codes = [], []
 
     async def app(scope, receive, send):
@@ -542,7 +536,7 @@ def test_tls_that_ends_behind_it(run, serve, cls, tmp_path):
         codes.append(event["code"])
 
     async def main():
-        async with serve(app, cls, ssl_certfile=str(tmp_path / "pem")) as server:
+        async with serve(app, cls, **options) as server:
             for end in (b"", CLOSE):
                 client = await server.connect(DEFLATE, tls=context)
                 client.writer.write(WIRE * 5 + end)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import ssl
 import sys
 
 import pytest
@@ -595,17 +594,12 @@ def test_debug_mode(fake, settle, echo, cls):
     asyncio.run(main(), debug=True)
 
 
-def test_tls(run, cls, echo, serve, tmp_path):
+def test_tls(run, cls, echo, serve, encrypted):
     """The TLS layers of asyncio and uvloop call data_received from other places."""
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pem"))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context, options = encrypted
 
     async def main():
-        async with serve(echo, cls, ssl_certfile=str(tmp_path / "pem")) as server:
+        async with serve(echo, cls, **options) as server:
             client = await server.connect(tls=context)
             for count in (1, 2, 50, 1):
                 sent = [f"{number}" * 1000 for number in range(count)]
