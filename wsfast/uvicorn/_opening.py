@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 def _version(transport: asyncio.Transport) -> str:
     """That of the request: the HTTP protocol, still in charge, replays any as one of 1.1."""
     try:
-        scope = getattr(transport.get_protocol(), "scope", None)
-    except NotImplementedError:  # optional for a transport
-        scope = None
-    return scope["http_version"] if scope else "1.1"
+        return transport.get_protocol().scope["http_version"]  # type: ignore[attr-defined,no-any-return]
+    except (AttributeError, NotImplementedError):  # a transport need not tell
+        return "1.1"
 
 
 class Opening:
