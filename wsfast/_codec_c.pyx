@@ -429,7 +429,7 @@ cdef class MessageDecoder(_Decoder):
     def feed_some(self, data, most, /):
         """``feed``, but no further than to where compressed messages have come to ``most`` bytes.
 
-        Returns the list, and how many bytes of ``data`` are done with; the others are to be fed
+        Returns the list, and how many bytes of ``data`` are done with; the rest is to be passed
         again. More than ``most`` comes out only of the frame that reaches it. ``ValueError``
         unless ``most`` is at least 1.
         """

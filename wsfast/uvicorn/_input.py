@@ -13,7 +13,7 @@ from wsfast.codec import MessageDecoder
 from wsfast.errors import RemoteProtocolError
 from wsfast.frames import Close, Ping, Pong, Role, Text
 
-from ._message_timer import MessageTimer
+from ._message_timer import MESSAGES, MessageTimer
 from ._output import Output
 from ._wake import FutureWaiter
 
@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
 MOST_RATIO = 1032  # inflated to compressed: DEFLATE's 258 bytes for two bits
 _BARE = frozenset((str, bytes))
-_MESSAGES = _BARE | {Text}
 
 
 def _discard(data: bytes) -> list[Any]:
     return []
 
 
-def _end_event(last: Close | RemoteProtocolError) -> dict[str, Any]:
+def end_event(last: Close | RemoteProtocolError) -> dict[str, Any]:
     """The event that tells the application how the peer ended it."""
     if isinstance(last, Close):
         return {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
@@ -277,8 +276,8 @@ class Input(Output):
             if taken < len(rest):
                 self._queue.append(rest[taken:])
             elif type(last) is Close or type(last) is RemoteProtocolError:
-                self._queue.append(_end_event(last))
-            self._queue += [event for event in reversed(events) if type(event) in _MESSAGES]
+                self._queue.append(end_event(last))
+            self._queue += [event for event in reversed(events) if type(event) in MESSAGES]
             await asyncio.sleep(0)
 
     # Flow control of input

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wsfast.codec import MessageDecoder
 
-_MESSAGES = frozenset((str, bytes, Text))
+MESSAGES = frozenset((str, bytes, Text))
 
 
 class MessageTimer:
@@ -62,7 +62,7 @@ class MessageTimer:
         self._cancel()
 
     def _look(self, events: Sequence[Any] = ()) -> None:
-        if not _MESSAGES.isdisjoint(map(type, events)):
+        if not MESSAGES.isdisjoint(map(type, events)):
             self._cancel()  # what is unfinished now is another one
         if self._held or self._expire is None or not self._decoder.unfinished:
             self._cancel()

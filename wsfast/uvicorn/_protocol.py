@@ -18,7 +18,7 @@ from wsfast.deflate import PerMessageDeflate
 from wsfast.errors import HandshakeError, RemoteProtocolError
 from wsfast.frames import Close, Limits
 
-from ._input import Input
+from ._input import Input, end_event
 from ._keepalive import Keepalive
 from ._opening import Denial, Opening, rejection
 from ._options import check, limits_under, patience_of
@@ -356,9 +356,7 @@ class WebSocketProtocol(Input):
             self._hang_up()
         elif not self.transport.is_closing():
             if isinstance(last, Close):
-                self._put(
-                    {"type": "websocket.disconnect", "code": last.code, "reason": last.reason}
-                )
+                self._put(end_event(last))
                 self._finish(last.code, last.reason)
             else:
                 self._fault(last.close_code, str(last))
