@@ -92,11 +92,12 @@ def command(name: str) -> list[str]:
 
 @dataclass
 class Result:
-    """``quiet``: seconds since the last edge that was new to this run."""
+    """``cpu``: seconds of processor; ``quiet``: on the clock, since the last edge new to this run."""
 
     day: str
     target: str
     seconds: float = 0.0
+    cpu: float = 0.0
     executions: int = 0
     edges: int = 0
     quiet: float = 0.0
@@ -107,8 +108,8 @@ class Result:
     def line(self) -> str:
         verdict = "ok" if self.status == 0 else f"FAILED, status {self.status}"
         return (
-            f"{self.target:28} {self.seconds:6.0f} s {self.executions:>10,} runs "
-            f"{self.edges:>5} edges, last new {self.quiet:4.0f} s ago, "
+            f"{self.target:28} {self.seconds:6.0f} s ({self.cpu:.0f} of processor) "
+            f"{self.executions:>10,} runs {self.edges:>5} edges, last new {self.quiet:4.0f} s ago, "
             f"corpus {self.corpus:>4} (+{self.new})  {verdict}"
         )
 
@@ -155,7 +156,9 @@ def watch(words: list[str], result: Result) -> list[str]:
                     last_new = time.monotonic()
                 result.executions, result.edges = int(match[1]), edges
                 result.corpus = int(match[4])
-        result.status = process.wait()
+        _, status, used = os.wait4(process.pid, 0)  # Popen.wait() does not tell what was used
+        process.returncode = result.status = os.waitstatus_to_exitcode(status)
+        result.cpu = round(used.ru_utime + used.ru_stime, 1)
     finally:
         process.kill()
     result.seconds = round(time.monotonic() - start, 1)
@@ -195,15 +198,19 @@ def table() -> str:
         known.quiet = run.quiet if run.edges > known.edges else known.quiet + run.seconds
         known.edges = max(known.edges, run.edges)
         known.seconds += run.seconds
+        known.cpu += run.cpu
         known.executions += run.executions
         known.corpus, known.day = run.corpus, run.day
         crashes[run.target] = crashes.get(run.target, 0) + bool(run.status)
     rows = [
-        f"| {r.day} | {r.target} | {r.executions:,} | {r.seconds:,.0f} | {r.edges} "
-        f"| {r.quiet:,.0f} | {r.corpus} | {crashes[r.target]} |"
+        f"| {r.day} | {r.target} | {r.executions:,} | {r.seconds:,.0f} | {r.cpu:,.0f} "
+        f"| {r.edges} | {r.quiet:,.0f} | {r.corpus} | {crashes[r.target]} |"
         for r in sums.values()
     ]
-    columns = ["date", "target", "executions", "seconds", "edges", "quiet", "corpus", "crashes"]
+    columns = [
+        *("date", "target", "executions", "seconds", "of processor"),
+        *("edges", "quiet", "corpus", "crashes"),
+    ]
     return "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows])
 
 
