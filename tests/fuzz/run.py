@@ -92,7 +92,7 @@ def command(name: str) -> list[str]:
 
 @dataclass
 class Result:
-    """``cpu``: seconds of processor; ``quiet``: on the clock, since the last edge new to this run."""
+    """``cpu``: seconds of processor; ``quiet``: on the clock, since an edge new to this run."""
 
     day: str
     target: str
