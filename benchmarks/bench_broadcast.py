@@ -4,8 +4,9 @@
 
 Compression is on, without context takeover of the server. First the codec alone, then the whole
 of asyncio servers that write to as many connections, of TCP on loopback and of a Unix socket, as
-behind a proxy on the same machine: CPU time of their process, kernel included, until all is
-written. Exit status: 0; 1 with --strict when a bar is missed.
+behind a proxy on the same machine, on asyncio's own event loop and on uvloop: CPU time of their
+process, kernel included, until all is written. Exit status: 0; 1 with --strict when a bar is
+missed.
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ from wsfast.cli.bench.stats import ratio
 
 SERVERS = Path(__file__).with_name("broadcast_servers.py")
 SIZES = (110, 16 << 10)
-CODEC, TCP, UNIX = "codec", "server, TCP", "server, Unix"
+CODEC = "codec"
+SOCKETS = {  # their names, to title, loop, whether of a Unix socket
+    "server, TCP": ("Server, through TCP", "asyncio", False),
+    "server, TCP, uvloop": ("Server, through TCP, uvloop", "uvloop", False),
+    "server, Unix": ("Server, through a Unix socket", "asyncio", True),
+    "server, Unix, uvloop": ("Server, through a Unix socket, uvloop", "uvloop", True),
+}
 BARS = {
-    (CODEC, 110): 20, (CODEC, 16 << 10): 20,
-    (TCP, 110): 2.5, (TCP, 16 << 10): 10,
-    (UNIX, 110): 2.5, (UNIX, 16 << 10): 10,
-}  # fmt: skip
-TITLES = {CODEC: "Codec alone", TCP: "Server, through TCP", UNIX: "Server, through a Unix socket"}
+    CODEC: {110: 20, 16 << 10: 20},
+    **{name: {110: 2.5, 16 << 10: 10} for name in SOCKETS},
+}
 OURS, EACH, RIVAL = "prepared", "sent to each", "websockets broadcast()"
 FLOOR = "floor: transport.write(), ready made"
 JUDGED = (EACH, RIVAL)  # what the bars compare ours with
@@ -145,11 +150,11 @@ REQUEST = (
 class Server:
     """One of broadcast_servers.py, and its clients; they read all before the next message."""
 
-    def __init__(self, name: str, count: int, what: str) -> None:
+    def __init__(self, name: str, count: int, loop: str, unix: bool) -> None:
         self.selector = selectors.DefaultSelector()
         with tempfile.TemporaryDirectory() as folder:  # of a socket that all are connected to
-            path = [f"{folder}/socket"] if what == UNIX else []
-            command = [sys.executable, str(SERVERS), name, str(count), *path]
+            path = [f"{folder}/socket"] if unix else []
+            command = [sys.executable, str(SERVERS), name, loop, str(count), *path]
             self.child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -211,10 +216,11 @@ class Server:
 def through_sockets(what: str, count: int, rounds: int, ways: dict[str, Way]) -> Cells:
     found: Cells = {(what, size): {name: [] for name in ways} for size in SIZES}
     servers: dict[str, Server] = {}
+    _, loop, unix = SOCKETS[what]
     try:
         for way in ways.values():
             if way.server not in servers:
-                servers[way.server] = Server(way.server, count, what)
+                servers[way.server] = Server(way.server, count, loop, unix)
         for turn in range(-2, rounds):  # the first two warm up
             first = turn % len(ways)
             for (_, size), rows in found.items():
@@ -239,7 +245,7 @@ def compared(rows: Rows, name: str, ours: str = OURS) -> Interval:
 def verdicts(cells: Cells) -> list[tuple[str, int, str, float, Interval | None]]:
     """What, size, beside whom, the bar, and what was measured."""
     return [
-        (what, size, name, BARS[what, size], compared(rows, name) if name in rows else None)
+        (what, size, name, BARS[what][size], compared(rows, name) if name in rows else None)
         for name in JUDGED
         for (what, size), rows in cells.items()
     ]
@@ -252,7 +258,8 @@ def table(what: str, size: int, rows: Rows) -> str:
         cheaper = "" if name == OURS else tables.times(compared(rows, name))
         lines.append([name, tables.number(mid), f"{tables.number(low)}..{tables.number(high)}",
                       cheaper, f"{len(kept(found))}/{len(found)}"])  # fmt: skip
-    title = f"\n## {TITLES[what]}, ns per connection · {size:,} B\n\n"
+    name = "Codec alone" if what == CODEC else SOCKETS[what][0]
+    title = f"\n## {name}, ns per connection · {size:,} B\n\n"
     return title + tables.grid(["", "median", "min..max", f"{OURS} is x cheaper", "batches"], lines)
 
 
@@ -282,7 +289,7 @@ def as_json(cells: Cells, count: int, rounds: int) -> dict[str, object]:
         "backend": wsfast.backend(),
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "machine": machine.describe(),
-        "versions": {"websockets": rival()},
+        "versions": {"websockets": rival(), "uvloop": version("uvloop")},
         "settings": {"connections": count, "rounds": rounds, "clock": "process CPU time",
                      "deflate": repr(CONFIG)},
         "cells": [{"what": what, "size": size, "way": way, "ns": [round(x) for x in kept(times)]}
@@ -310,7 +317,7 @@ def main() -> int:
     print(f"\n{args.connections:,} connections, {CONFIG}")
     track = Track(args.rounds)
     cells: Cells = {(CODEC, size): codec(size, args.connections, track) for size in SIZES}
-    for what in (TCP, UNIX):
+    for what in SOCKETS:
         cells |= through_sockets(what, args.connections, args.rounds, ways)
     for (what, size), rows in cells.items():
         print(table(what, size, rows))

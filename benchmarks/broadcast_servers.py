@@ -1,8 +1,9 @@
-"""The servers of bench_broadcast.py: ``python benchmarks/broadcast_servers.py ID COUNT [PATH]``.
+"""Servers of bench_broadcast.py: ``python benchmarks/broadcast_servers.py ID LOOP COUNT [PATH]``.
 
-Each prints its port, or PATH, that of its Unix socket, and waits for COUNT connections. Each line
-of standard input, ``WAY SIZE``, is then answered with the CPU time in nanoseconds, kernel included,
-that it took to write a message to all of them in that way. The end of standard input ends it.
+On LOOP, asyncio or uvloop, each prints its port, or PATH, that of its Unix socket, and waits for
+COUNT connections. Each line of standard input, ``WAY SIZE``, is then answered with the CPU time in
+nanoseconds, kernel included, that it took to write a message to all of them in that way. The end of
+standard input ends it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ def text(size: int) -> str:
     return DeflateCase("deflate", size).messages[0]
 
 
+def factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if loop == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
 def listening(path: str = "") -> socket.socket:
     """On loopback, or at a path."""
     if not path:
@@ -41,19 +50,29 @@ def listening(path: str = "") -> socket.socket:
     return one
 
 
-async def answer(ways: dict[str, Prepare], listener: socket.socket, full: asyncio.Event) -> None:
+async def answer(
+    ways: dict[str, Prepare],
+    listener: socket.socket,
+    full: asyncio.Event,
+    transports: list[asyncio.WriteTransport],
+) -> None:
     name = listener.getsockname()
     print(name if isinstance(name, str) else name[1], flush=True)
     await full.wait()
     gc.collect()
     gc.freeze()
     gc.disable()  # a collection would fall on whoever is timed
-    for line in sys.stdin:
+    readline = partial(asyncio.get_running_loop().run_in_executor, None, sys.stdin.readline)
+    while line := await readline():
         way, size = line.split()
         send = ways[way](text(int(size)))
         start = process_time_ns()
         send()
-        print(process_time_ns() - start, flush=True)
+        for _ in range(2):  # uvloop writes at the end of a turn
+            await asyncio.sleep(0)
+        took = process_time_ns() - start
+        assert not any(one.get_write_buffer_size() for one in transports)
+        print(took, flush=True)
         gc.collect()
     os._exit(0)  # without a thousand closing handshakes
 
@@ -61,6 +80,7 @@ async def answer(ways: dict[str, Prepare], listener: socket.socket, full: asynci
 async def wsfast(count: int, listener: socket.socket) -> None:
     """``Connection`` and asyncio's streams; beside them what the streams take, and the kernel."""
     peers: list[StreamPeer] = []
+    transports: list[asyncio.WriteTransport] = []
     full = asyncio.Event()
 
     async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,6 +90,7 @@ async def wsfast(count: int, listener: socket.socket) -> None:
         response = accept(offer, extensions=[CONFIG])
         writer.write(bytes(response))
         peers.append(StreamPeer(Connection(Role.SERVER, extensions=response.extensions), writer))
+        transports.append(writer.transport)
         if len(peers) == count:
             full.set()
 
@@ -98,7 +119,7 @@ async def wsfast(count: int, listener: socket.socket) -> None:
         "kernel": writing(lambda peer: copied(peer).send),
     }
     async with await asyncio.start_server(joined, sock=listener, backlog=count):
-        await answer(ways, listener, full)
+        await answer(ways, listener, full, transports)
 
 
 async def websockets(count: int, listener: socket.socket) -> None:
@@ -107,10 +128,12 @@ async def websockets(count: int, listener: socket.socket) -> None:
     from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
     connections: list[Any] = []  # as ours: a set's order is not that of memory, 7 % more
+    transports: list[asyncio.WriteTransport] = []
     full = asyncio.Event()
 
     async def joined(connection: Any) -> None:
         connections.append(connection)
+        transports.append(connection.transport)
         if len(connections) == count:
             full.set()
         await connection.wait_closed()
@@ -125,17 +148,18 @@ async def websockets(count: int, listener: socket.socket) -> None:
     }
     options = {"extensions": [deflate], "ping_interval": None, "backlog": count}
     async with serve(joined, sock=listener, **options):
-        await answer(ways, listener, full)
+        await answer(ways, listener, full, transports)
 
 
 def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    name, count, *path = sys.argv[1:]
+    name, loop, count, *path = sys.argv[1:]
     if name == "websockets+wsfast":
         install("websockets", on_refusal="raise")
     run = wsfast if name == "wsfast" else websockets
-    asyncio.run(run(int(count), listening(*path)))
+    with asyncio.Runner(loop_factory=factory(loop)) as runner:
+        runner.run(run(int(count), listening(*path)))
 
 
 if __name__ == "__main__":

@@ -39,12 +39,15 @@ class Target:
         self.ended: list[tuple[int, str]] = []
         self.read = asyncio.Event()
 
-    def send_prepared(self, message: PreparedMessage) -> None:
+    def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None) -> bool:
+        if max_unsent is not None and self.bytes_queued > max_unsent:
+            return False
         if self.error is not None:
             raise LocalProtocolError(self.error)
         frame = message.frame_for(None)
         self.bytes_queued += len(frame)
         self.frames.append(frame)
+        return True
 
     def disconnect(self, code: int, reason: str) -> None:
         self.ended.append((code, reason))

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
         def bytes_queued(self) -> int:
             """Bytes that wait in this process for the peer to read."""
 
-        def send_prepared(self, message: PreparedMessage, /) -> None:
-            """Send without waiting; ``LocalProtocolError`` where that cannot be."""
+        def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None, /) -> bool:
+            """Send without waiting, unless more than ``max_unsent`` bytes wait; whether it was.
+
+            ``LocalProtocolError`` where no message can be sent.
+            """
 
         def disconnect(self, code: int, reason: str, /) -> None:
             """End the connection, whether the peer reads or not."""
@@ -103,18 +106,16 @@ def broadcast(
     if not isinstance(message, PreparedMessage):
         message = PreparedMessage(message)
     waits = slow == "wait"
+    most = None if waits else max_unsent
     late = []
     for target in targets:
-        if not waits and target.bytes_queued > max_unsent:
-            late.append(target)
-            continue
         try:
-            target.send_prepared(message)
+            sent = target.send_prepared(message, most)
         except LocalProtocolError as exc:
             if exc.name not in _PASSED_OVER:
                 raise
             continue
-        if waits and target.bytes_queued > max_unsent:
+        if not sent or (waits and target.bytes_queued > max_unsent):
             late.append(target)
     if slow == "disconnect":
         _disconnect(late)
@@ -161,17 +162,20 @@ class StreamPeer:
             # writelines() never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254).
             self.writer.write(b"".join(data))
 
-    def send_prepared(self, message: PreparedMessage) -> None:
-        """``Connection.send_prepared``, written at once."""
-        transport = self._transport
+    def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None) -> bool:
+        """``Connection.send_prepared``, written at once; False where more than that is unsent."""
+        transport, connection = self._transport, self.connection
+        queued = connection.bytes_queued
+        if max_unsent is not None and queued + transport.get_write_buffer_size() > max_unsent:
+            return False
         if transport.is_closing():
             raise LocalProtocolError("closing")
-        connection = self.connection
-        if connection.bytes_queued or connection.state is not _OPEN or connection._fragmented:
+        if queued or connection.state is not _OPEN or connection._fragmented:
             connection.send_prepared(message)
             self.flush()
         else:  # it would be queued, and taken at once
             transport.write(message.frame_of(self._kind, connection))
+        return True
 
     def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Send a Close frame behind what is unsent, and end the transport.

@@ -209,8 +209,10 @@ class Output(asyncio.Protocol):
         """Bytes that wait in this process for the peer to read."""
         return CORK_BYTES - self._room + self._waiting()
 
-    def send_prepared(self, message: PreparedMessage) -> None:
-        """Send without waiting, however much the transport holds: the caller's to watch."""
+    def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None) -> bool:
+        """Send without waiting; False, and nothing is sent, where more bytes than that wait."""
+        if max_unsent is not None and self.bytes_queued > max_unsent:
+            return False
         if not self._open:
             raise LocalProtocolError("closing")
         frame = message.frame_of(self._kind, self)  # type: ignore[arg-type]
@@ -218,6 +220,7 @@ class Output(asyncio.Protocol):
             self._collect(frame)
         else:
             self._write(frame)
+        return True
 
     async def drain(self) -> None:
         """Return when the transport takes more, or is gone."""
