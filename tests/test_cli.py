@@ -44,7 +44,6 @@ def test_without_a_word_it_shows_the_help(capsys):
     [
         ("stauts", "status"),
         ("STATUS", "status"),
-        ("rnu", "run"),
         ("confromence", "conformance"),
         ("run --only websoket server.py", "websockets"),
         ("status --requre", "--require"),
@@ -72,7 +71,7 @@ def test_what_was_probably_meant_is_named(line, near, capsys):
     [
         *("frobnicate", "status now", "bench --only nginx\x1b", "run --only x y"),
         # Half of the letters and more are those of status, conformance, run, websockets, …
-        *("start", "state", "performance", "prune", "rn", "bench --host=x"),
+        *("start", "state", "performance", "bench --host=x"),
         "run --only websocket-client y",
     ],
 )

@@ -11,28 +11,12 @@ if TYPE_CHECKING:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """The end of a message about ``word``: which of the ``known`` is near it; empty for none.
+    """The end of a message about ``word``: which of the ``known`` is near it; empty for none."""
+    from difflib import get_close_matches
 
-    One letter in four may be wrong, and one in a short word: a share of equal letters, as difflib
-    counts them, makes ``start`` mean ``status`` before it makes ``rnu`` mean ``run``.
-    """
-    word = word.lower()
-    slips, near = min((distance(word, one), one) for one in known)
-    return f"; did you mean {near!r}?" if slips <= max(1, len(word) // 4) and word[2:] else ""
-
-
-def distance(word: str, other: str) -> int:
-    """How many letters are missing, too many, wrong, or swapped with the next."""
-    before, row = [0], list(range(len(other) + 1))
-    for i in range(len(word)):
-        above, row = row, [i + 1]
-        for j in range(len(other)):
-            least = min(above[j + 1] + 1, row[j] + 1, above[j] + (word[i] != other[j]))
-            if i and j and word[i - 1 : i + 1] == other[j] + other[j - 1]:
-                least = min(least, before[j - 1] + 1)
-            row.append(least)
-        before = above
-    return row[-1]
+    # 0.73 is what "start" has in common with "status", 0.75 "hots" with "host".
+    near = get_close_matches(word.lower(), known, 1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class Parser(argparse.ArgumentParser):
