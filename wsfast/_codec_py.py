@@ -395,6 +395,8 @@ class MessageDecoder(_Decoder):
             inflated = self._inflate.inflate(piece, final, room)
         except RemoteProtocolError as exc:
             raise RemoteProtocolError(exc.name, self._reader.offset) from None
+        if type(inflated) is not bytes:
+            raise TypeError(f"inflate() must return bytes, not {type(inflated).__name__}")
         if room is not None and len(inflated) > room:  # not every back end is exact
             raise RemoteProtocolError("message_too_big", self._reader.offset)
         self._room -= len(inflated)
