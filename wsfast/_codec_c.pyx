@@ -330,18 +330,21 @@ cdef class _Decoder:
     def get_buffer(self, hint, /):
         """A writable view to receive into, for ``asyncio.BufferedProtocol``; 64 to 256 KiB."""
         size = min(max(PyNumber_Index(hint), RECEIVE_BUFFER), LARGEST_RECEIVE_BUFFER)
-        receive = self.receive
-        if receive is None or len(receive) < size:
-            receive = self.receive = bytearray(size)
+        with cython.critical_section(self):
+            receive = self.receive
+            if receive is None or len(receive) < size:
+                receive = self.receive = bytearray(size)
         return memoryview(receive)
 
     def buffer_updated(self, nbytes, /):
         """``feed`` of the first ``nbytes`` bytes of the view ``get_buffer`` gave."""
         cdef Bytes chunk
         nbytes = PyNumber_Index(nbytes)
-        if self.receive is None or not 0 <= nbytes <= len(self.receive):
+        with cython.critical_section(self):
+            receive = self.receive
+        if receive is None or not 0 <= nbytes <= len(receive):
             raise ValueError("more bytes than get_buffer() gave")
-        acquire(self.receive, &chunk)  # what is called from here must not replace or resize it
+        acquire(receive, &chunk)  # what is called from here must not replace or resize it
         try:
             return self.guarded(chunk.p, nbytes, WSF_UNLIMITED, NULL)
         finally:
