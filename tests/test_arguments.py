@@ -311,6 +311,22 @@ def test_init_again_starts_afresh(backend: ModuleType, frame: Any, name: str) ->
     assert decoder.feed(wire) == fresh.feed(wire)
 
 
+def test_init_again_is_not_disturbed_by_what_it_lets_go(backend: ModuleType, frame: Any) -> None:
+    """On the last error anything may hang, and call the decoder when it goes."""
+
+    class Hung:
+        def __del__(self) -> None:
+            decoder.feed(frame(1, b"abc", fin=False))
+
+    decoder = backend.MessageDecoder(Role.CLIENT)
+    decoder.feed(b"\xff")
+    decoder.failed.hung = Hung()
+    decoder.__init__(Role.CLIENT)
+    assert (decoder.buffered, decoder.unfinished) == (0, False)
+    wire = frame(2, b"\xff", fin=False) + frame(0, b"\xfe")
+    assert decoder.feed(wire) == [b"\xff\xfe"]
+
+
 @pytest.mark.parametrize("name", ["FrameDecoder", "MessageDecoder", "FrameEncoder"])
 def test_without_init_nothing_breaks(backend: ModuleType, frame: Any, name: str) -> None:
     """What it says is not promised, only that it does not crash."""

@@ -120,7 +120,7 @@ cdef class _Decoder:
         bounds.max_fragments = bound(limits.max_fragments)
         if self.busy:
             raise RuntimeError("decoder is in use by another thread")
-        self.reset()  # from here on nothing of Python runs
+        self.reset()  # behind its first line nothing of Python runs
         self.limits = bounds
         wsf_decoder_init(self.core, &rules, &self.limits, inflates)
         self.any_close_code = rules.any_close_code
@@ -130,10 +130,10 @@ cdef class _Decoder:
 
     cdef int reset(self) except -1:
         """To where it was before the first ``__init__``: it may be called again."""
+        self.receive = self.failed = None  # first: what hangs on the error may call us when it goes
         self.drop()
         self.control_size = 0
         self.begin_text()
-        self.receive = self.failed = None
         self.ended = False
         self.moved = 0
         return 0

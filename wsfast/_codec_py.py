@@ -111,6 +111,7 @@ class _Decoder:
             limits = Limits()
         if type(limits) is not Limits:
             raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        self.failed: RemoteProtocolError | None = None  # first: what hangs on it may call us
         self._reader = FrameReader(policy, limits, inflates)
         self._check = policy.utf8
         self._utf8 = Utf8Stream()
@@ -120,7 +121,6 @@ class _Decoder:
         self._ended = False
         self._moved = 0  # bytes copied into and out of held buffers; tests bound it
         self._lock = _thread.allocate_lock()
-        self.failed: RemoteProtocolError | None = None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
