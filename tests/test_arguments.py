@@ -327,6 +327,18 @@ def test_init_again_is_not_disturbed_by_what_it_lets_go(backend: ModuleType, fra
     assert decoder.feed(wire) == [b"\xff\xfe"]
 
 
+def test_init_again_is_not_disturbed_by_what_it_asks(backend: ModuleType, frame: Any) -> None:
+    class Sly:
+        def __eq__(self, other: object) -> bool:
+            if not decoder.unfinished:
+                decoder.feed(frame(1, "é".encode(), fin=False))
+            return other == "bytes"
+
+    decoder = backend.MessageDecoder(Role.CLIENT)
+    decoder.__init__(Role.CLIENT, text=Sly())
+    assert (decoder.buffered, decoder.unfinished) == (0, False)
+
+
 @pytest.mark.parametrize("name", ["FrameDecoder", "MessageDecoder", "FrameEncoder"])
 def test_without_init_nothing_breaks(backend: ModuleType, frame: Any, name: str) -> None:
     """What it says is not promised, only that it does not crash."""

@@ -423,10 +423,11 @@ cdef class MessageDecoder(_Decoder):
     def __init__(self, role, *, policy=None, limits=None, text="str", inflate=None):
         if text not in ("str", "bytes"):
             raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
+        cdef bint as_str = text == "str"
         self.set_up(role, policy, limits, inflate is not None)
-        if text == "str" and self.unchecked:
+        if as_str and self.unchecked:
             raise ValueError('utf8="off" needs text="bytes": a str is always checked')
-        self.as_str = text == "str"
+        self.as_str = as_str
         self.inflate = inflate
 
     def feed_some(self, data, most, /):

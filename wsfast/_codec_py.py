@@ -335,10 +335,10 @@ class MessageDecoder(_Decoder):
     ) -> None:
         if text not in ("str", "bytes"):
             raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
-        self._set_up(role, policy, limits, inflate is not None)
-        if text == "str" and self._check == "off":
-            raise ValueError('utf8="off" needs text="bytes": a str is always checked')
         self._as_str = text == "str"
+        self._set_up(role, policy, limits, inflate is not None)
+        if self._as_str and self._check == "off":
+            raise ValueError('utf8="off" needs text="bytes": a str is always checked')
         self._inflate = inflate
         self._message = bytearray()
 
