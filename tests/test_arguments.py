@@ -311,6 +311,34 @@ def test_init_again_starts_afresh(backend: ModuleType, frame: Any, name: str) ->
     assert decoder.feed(wire) == fresh.feed(wire)
 
 
+def test_init_again_is_not_disturbed_by_what_it_lets_go(backend: ModuleType, frame: Any) -> None:
+    """On the last error anything may hang, and call the decoder when it goes."""
+
+    class Hung:
+        def __del__(self) -> None:
+            decoder.feed(frame(1, b"abc", fin=False))
+
+    decoder = backend.MessageDecoder(Role.CLIENT)
+    decoder.feed(b"\xff")
+    decoder.failed.hung = Hung()
+    decoder.__init__(Role.CLIENT)
+    assert (decoder.buffered, decoder.unfinished) == (0, False)
+    wire = frame(2, b"\xff", fin=False) + frame(0, b"\xfe")
+    assert decoder.feed(wire) == [b"\xff\xfe"]
+
+
+def test_init_again_is_not_disturbed_by_what_it_asks(backend: ModuleType, frame: Any) -> None:
+    class Sly:
+        def __eq__(self, other: object) -> bool:
+            if not decoder.unfinished:
+                decoder.feed(frame(1, "é".encode(), fin=False))
+            return other == "bytes"
+
+    decoder = backend.MessageDecoder(Role.CLIENT)
+    decoder.__init__(Role.CLIENT, text=Sly())
+    assert (decoder.buffered, decoder.unfinished) == (0, False)
+
+
 @pytest.mark.parametrize("name", ["FrameDecoder", "MessageDecoder", "FrameEncoder"])
 def test_without_init_nothing_breaks(backend: ModuleType, frame: Any, name: str) -> None:
     """What it says is not promised, only that it does not crash."""
@@ -322,6 +350,15 @@ def test_without_init_nothing_breaks(backend: ModuleType, frame: Any, name: str)
                 getattr(blank, method)(argument)
             except Exception:
                 continue
+
+
+def test_what_lends_a_text_has_none_to_begin_with(c_backends: list[str]) -> None:
+    if not c_backends:
+        pytest.skip("the C extension is not built")
+    from wsfast import _encoder_c
+
+    with pytest.raises(BufferError, match="nothing is lent"):
+        memoryview(_encoder_c._Lent())
 
 
 # ---- str and bytes, and their subclasses --------------------------------------------------------
@@ -357,6 +394,7 @@ def test_binary_is_no_str(backend: ModuleType) -> None:
 
 def test_close_arguments(backend: ModuleType) -> None:
     encoder = backend.FrameEncoder(Role.SERVER)
+    assert encoder.close(1000, Str("a")) == encoder.close(1000, "a")
     with pytest.raises(TypeError, match="reason must be a str, not bytes"):
         encoder.close(1000, b"bye")
     for code in ("1000", None, 1000.0):
@@ -383,3 +421,44 @@ def test_not_picklable(backend: ModuleType, name: str) -> None:
     for refused in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match=f"^{name} cannot be pickled: it holds half a "):
             refused(half)
+
+
+# ---- what compresses, of the caller's own -------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [bytearray(b"a"), Bytes(b"a"), memoryview(b"a"), "a", 5, None])
+def test_what_inflates_returns_bytes(backend: ModuleType, frame: Any, made: Any) -> None:
+    class Inflate:
+        def inflate(self, data: bytes, fin: bool, limit: int | None) -> Any:
+            return made
+
+    decoder = backend.MessageDecoder(Role.CLIENT, inflate=Inflate())
+    kind = type(made).__name__
+    with pytest.raises(TypeError, match=rf"^inflate\(\) must return bytes, not {kind}$"):
+        decoder.feed(frame(2, b"a", rsv=4))
+
+
+def test_what_deflates_returns_a_buffer(backend: ModuleType) -> None:
+    class Deflate:
+        threshold = 0
+
+        def __init__(self, made: Any) -> None:
+            self.made = made
+
+        def deflate(self, data: bytes, fin: bool) -> Any:
+            return self.made
+
+        def reset(self) -> None:
+            pass
+
+    def encoded(made: Any) -> bytes:
+        wire: bytes = backend.FrameEncoder(Role.SERVER, deflate=Deflate(made)).binary(b"data")
+        return wire
+
+    for made in (b"ab", bytearray(b"ab"), memoryview(b"ab").cast("B", (1, 2))):
+        assert encoded(made) == b"\xc2\x02ab"
+    for made in ("ab", 5, None):
+        with pytest.raises(TypeError, match="a bytes-like object is required, not '"):
+            encoded(made)
+    with pytest.raises(BufferError, match="C-contiguous"):
+        encoded(array.array("H", [1]))

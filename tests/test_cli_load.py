@@ -168,6 +168,21 @@ def test_more_replies_than_messages_are_an_error(run, serve):
         run("127.0.0.1", serve(handler), lanes(1), messages=5)
 
 
+def test_replies_to_what_was_not_sent_are_an_error(run, serve):
+    """Taken for answers, they once let what waits to be sent outgrow the memory it lies in."""
+
+    def handler(sock):
+        sock.sendall(b"ab")
+        ended.wait(10)
+
+    ended, request = threading.Event(), bytes(12 << 20)  # more than the sockets' buffers take
+    try:
+        with pytest.raises(ConnectionError, match="more than was asked for"):
+            run("127.0.0.1", serve(handler), [(request, b"a", 1)], in_flight=2, messages=2)
+    finally:
+        ended.set()
+
+
 def test_a_server_that_dies_in_mid_run(run, serve):
     def handler(sock):
         for _ in range(3):

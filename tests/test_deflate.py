@@ -375,6 +375,35 @@ def test_s5_floods_of_final_blocks_are_refused():
         context.inflate(b"\x03\x00" * 600 + b"\x00", True, 0)
 
 
+def test_a_context_that_another_thread_has_used_is_noticed(monkeypatch):
+    """What it leaves of the other's data is more than ours: once counted back to before ours."""
+    module = _zlib.load().inflates
+    real = module.decompressobj
+
+    class Shared:
+        def __init__(self, *args):
+            self._z = real(*args)
+
+        def __getattr__(self, name):
+            return getattr(self._z, name)
+
+        def decompress(self, data, max_length):
+            self._z.decompress(final(b"theirs") + bytes(1 << 20), 100)
+            return self._z.decompress(data, max_length)
+
+    monkeypatch.setattr(module, "decompressobj", Shared)
+    with pytest.raises(RuntimeError, match="inflater is in use by another thread"):
+        inflater().inflate(HELLO, True, None)
+
+
+@pytest.mark.parametrize("data", [bytearray(HELLO), memoryview(HELLO), "text", None])
+def test_it_takes_bytes_and_leaves_other_buffers_alone(data):
+    kind = type(data).__name__
+    with pytest.raises(TypeError, match=rf"'data' has incorrect type \(expected bytes, got {kind}"):
+        inflater().inflate(data, True, None)
+    assert data != bytearray(HELLO + TAIL)
+
+
 def test_history_is_bounded():
     context = inflater(9)
     for size in (100, 500, 513, 100_000, 1):

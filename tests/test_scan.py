@@ -245,6 +245,39 @@ def test_what_is_taken_is_gone(backend: ModuleType, streams: Any) -> None:
     assert (taken, buf) == (b"456789", b"")
 
 
+@pytest.mark.parametrize("last", [False, True, None, 2, []])
+@pytest.mark.parametrize("held", [b"", b"\xed", b"\xed\xa0", b"a"])
+@pytest.mark.parametrize("more", [b"", b"\xed", b"\xa0", b"\xed\xa0", b"\xed\xbf", b"\x9f"])
+def test_half_a_surrogate_waits_as_it_does_with_the_host(
+    agree: Any, outcome: Any, held: bytes, more: bytes, last: Any
+) -> None:
+    """CPython's decoder, and so the host's, refuses a surrogate with its third byte only."""
+
+    def run(module: ModuleType) -> object:
+        buf = bytearray(more)
+        return (
+            outcome(module.take_utf8, buf, len(more), None, held, last),
+            bytes(buf),
+            outcome(module.take_text, bytearray(more), len(more), None, held, last),
+        )
+
+    agree(run)
+
+
+@pytest.mark.parametrize("head", [-1, 256, 1 << 64, -(1 << 70)])
+def test_a_head_is_a_byte(backend: ModuleType, head: int) -> None:
+    with pytest.raises(ValueError, match=r"head must be 0\.\.255"):
+        backend.Builder(masked=False).build(head, b"")
+
+
+def test_a_str_is_sent_as_it_is(backend: ModuleType) -> None:
+    class Str(str):
+        def encode(self, *args: Any) -> bytes:
+            return b"lies"
+
+    assert backend.Builder(masked=False).build(0x81, Str("é")) == b"\x81\x02\xc3\xa9"
+
+
 def test_large_pieces(backend: ModuleType, streams: Any) -> None:
     """Where the GIL is given up, and what is behind stays."""
     text = ("x" * 70_000 + "é").encode()

@@ -83,6 +83,25 @@ def test_receive_buffer_is_pinned(inside: tuple[Any, Inside], frame: Any) -> Non
     assert decoder.buffer_updated(len(wire)) == [b"out", b"plain" * 20]
 
 
+@pytest.mark.parametrize("name", ["Utf8Validator", "Utf8Decoder"])
+def test_reset_inside_is_refused(backend: ModuleType, name: str) -> None:
+    """It takes away what a thread in ``feed`` counts with: without the GIL, places in memory."""
+
+    class Final:
+        def __bool__(self) -> bool:
+            with pytest.raises(RuntimeError, match=IN_USE):
+                text.reset()
+            asked.append(True)
+            return False
+
+    asked: list[bool] = []
+    text = getattr(backend, name)()
+    text.feed(b"a\xc3", Final())
+    assert (asked, text.pending) == ([True], 1)
+    text.reset()
+    assert text.pending == 0
+
+
 def test_init_inside_is_refused(inside: tuple[Any, Inside], frame: Any) -> None:
     decoder, inflate = inside
 

@@ -120,7 +120,7 @@ cdef class _Decoder:
         bounds.max_fragments = bound(limits.max_fragments)
         if self.busy:
             raise RuntimeError("decoder is in use by another thread")
-        self.reset()  # from here on nothing of Python runs
+        self.reset()  # behind its first line nothing of Python runs
         self.limits = bounds
         wsf_decoder_init(self.core, &rules, &self.limits, inflates)
         self.any_close_code = rules.any_close_code
@@ -130,10 +130,10 @@ cdef class _Decoder:
 
     cdef int reset(self) except -1:
         """To where it was before the first ``__init__``: it may be called again."""
+        self.receive = self.failed = None  # first: what hangs on the error may call us when it goes
         self.drop()
         self.control_size = 0
         self.begin_text()
-        self.receive = self.failed = None
         self.ended = False
         self.moved = 0
         return 0
@@ -330,18 +330,21 @@ cdef class _Decoder:
     def get_buffer(self, hint, /):
         """A writable view to receive into, for ``asyncio.BufferedProtocol``; 64 to 256 KiB."""
         size = min(max(PyNumber_Index(hint), RECEIVE_BUFFER), LARGEST_RECEIVE_BUFFER)
-        receive = self.receive
-        if receive is None or len(receive) < size:
-            receive = self.receive = bytearray(size)
+        with cython.critical_section(self):
+            receive = self.receive
+            if receive is None or len(receive) < size:
+                receive = self.receive = bytearray(size)
         return memoryview(receive)
 
     def buffer_updated(self, nbytes, /):
         """``feed`` of the first ``nbytes`` bytes of the view ``get_buffer`` gave."""
         cdef Bytes chunk
         nbytes = PyNumber_Index(nbytes)
-        if self.receive is None or not 0 <= nbytes <= len(self.receive):
+        with cython.critical_section(self):
+            receive = self.receive
+        if receive is None or not 0 <= nbytes <= len(receive):
             raise ValueError("more bytes than get_buffer() gave")
-        acquire(self.receive, &chunk)  # what is called from here must not replace or resize it
+        acquire(receive, &chunk)  # what is called from here must not replace or resize it
         try:
             return self.guarded(chunk.p, nbytes, WSF_UNLIMITED, NULL)
         finally:
@@ -420,10 +423,11 @@ cdef class MessageDecoder(_Decoder):
     def __init__(self, role, *, policy=None, limits=None, text="str", inflate=None):
         if text not in ("str", "bytes"):
             raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
+        cdef bint as_str = text == "str"
         self.set_up(role, policy, limits, inflate is not None)
-        if text == "str" and self.unchecked:
+        if as_str and self.unchecked:
             raise ValueError('utf8="off" needs text="bytes": a str is always checked')
-        self.as_str = text == "str"
+        self.as_str = as_str
         self.inflate = inflate
 
     def feed_some(self, data, most, /):

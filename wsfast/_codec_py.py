@@ -111,6 +111,7 @@ class _Decoder:
             limits = Limits()
         if type(limits) is not Limits:
             raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        self.failed: RemoteProtocolError | None = None  # first: what hangs on it may call us
         self._reader = FrameReader(policy, limits, inflates)
         self._check = policy.utf8
         self._utf8 = Utf8Stream()
@@ -120,7 +121,6 @@ class _Decoder:
         self._ended = False
         self._moved = 0  # bytes copied into and out of held buffers; tests bound it
         self._lock = _thread.allocate_lock()
-        self.failed: RemoteProtocolError | None = None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it holds half a stream")
@@ -335,10 +335,10 @@ class MessageDecoder(_Decoder):
     ) -> None:
         if text not in ("str", "bytes"):
             raise ValueError(f"text must be 'str' or 'bytes', not {text!r}")
-        self._set_up(role, policy, limits, inflate is not None)
-        if text == "str" and self._check == "off":
-            raise ValueError('utf8="off" needs text="bytes": a str is always checked')
         self._as_str = text == "str"
+        self._set_up(role, policy, limits, inflate is not None)
+        if self._as_str and self._check == "off":
+            raise ValueError('utf8="off" needs text="bytes": a str is always checked')
         self._inflate = inflate
         self._message = bytearray()
 
@@ -395,6 +395,8 @@ class MessageDecoder(_Decoder):
             inflated = self._inflate.inflate(piece, final, room)
         except RemoteProtocolError as exc:
             raise RemoteProtocolError(exc.name, self._reader.offset) from None
+        if type(inflated) is not bytes:
+            raise TypeError(f"inflate() must return bytes, not {type(inflated).__name__}")
         if room is not None and len(inflated) > room:  # not every back end is exact
             raise RemoteProtocolError("message_too_big", self._reader.offset)
         self._room -= len(inflated)

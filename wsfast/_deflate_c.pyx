@@ -138,7 +138,7 @@ cdef class Inflater:
         """
         cdef list parts = [out]
         cdef Py_ssize_t room = most - PyBytes_GET_SIZE(out), size = PyBytes_GET_SIZE(data), step
-        cdef Py_ssize_t pos = size - rest(context)
+        cdef Py_ssize_t pos = size - rest(context, size)
         cdef bint full = True  # zlib may hold more without any input
         self.remember(out)
         while True:
@@ -162,7 +162,7 @@ cdef class Inflater:
             self.remember(out)
             parts.append(out)
             room -= PyBytes_GET_SIZE(out)
-            pos += step - rest(context)
+            pos += step - rest(context, step)
         return b"".join(parts)
 
     cdef bint cut_off(self, bytes data, Py_ssize_t pos, Py_ssize_t end) noexcept:
@@ -222,9 +222,12 @@ cdef inline bytes called(object method, size_t n, object context, object first, 
     return <bytes?>PyObject_Vectorcall(method, arguments, n, NULL)
 
 
-cdef Py_ssize_t rest(object context) except -1:
-    """How much of its input a context left."""
-    return len(context.unused_data) + len(context.unconsumed_tail)
+cdef Py_ssize_t rest(object context, Py_ssize_t given) except -1:
+    """How much of the ``given`` bytes a context left; more is another thread's."""
+    cdef Py_ssize_t left = len(context.unused_data) + len(context.unconsumed_tail)
+    if left > given:
+        raise RuntimeError("inflater is in use by another thread")
+    return left
 
 
 @cython.final
@@ -255,7 +258,8 @@ cdef class Deflater:
 
     def reset(self):
         """What was deflated last is not sent: go on with a context that refers to nothing."""
-        self._context = None
+        with cython.critical_section(self):
+            self._context = None
 
     cdef bytes squeeze(self, object data, bint fin):
         """``deflate``, and the tail still on."""

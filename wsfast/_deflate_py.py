@@ -78,6 +78,9 @@ class Inflater:
         bytes (after at most ``limit + 1``) or, at the end, more than ``max_ratio`` times the
         compressed size; ``deflate_error`` where ``data`` is not DEFLATE.
         """
+        if type(data) is not bytes:
+            kind = type(data).__name__
+            raise TypeError(f"Argument 'data' has incorrect type (expected bytes, got {kind})")
         read = self._read + len(data)
         # An empty payload is no DEFLATE data, but unmistakable, and some senders write it.
         if fin and read:
@@ -140,7 +143,7 @@ class Inflater:
         parts = [out]
         room = most - len(out)
         end = len(data) - len(_TAIL) if fin else len(data)
-        pos = len(data) - len(context.unused_data) - len(context.unconsumed_tail)
+        pos = len(data) - _rest(context, len(data))
         self._remember(out)
         full = True  # zlib may hold more without any input
         while True:
@@ -164,7 +167,7 @@ class Inflater:
             self._remember(out)
             parts.append(out)
             room -= len(out)
-            pos += len(piece) - len(context.unused_data) - len(context.unconsumed_tail)
+            pos += len(piece) - _rest(context, len(piece))
         return b"".join(parts)
 
     def _cut_off(self, data: bytes, pos: int, end: int) -> bool:
@@ -175,6 +178,14 @@ class Inflater:
         0, is followed by zeros up to the end of the byte: behind what can be one, it is one.
         """
         return pos < len(data) or (data[end - 1] if end else self._last) >= 0x40
+
+
+def _rest(context: Any, given: int) -> int:
+    """How much of the ``given`` bytes a context left; more is another thread's."""
+    left = len(context.unused_data) + len(context.unconsumed_tail)
+    if left > given:
+        raise RuntimeError("inflater is in use by another thread")
+    return left
 
 
 class Deflater:

@@ -276,6 +276,8 @@ cdef class _Lent:
     cdef object text
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.text is None:  # made by somebody else
+            raise BufferError("nothing is lent")
         PyBuffer_FillInfo(view, self, PyUnicode_DATA(self.text), PyUnicode_GET_LENGTH(self.text), 1, flags)
 
 

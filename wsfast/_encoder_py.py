@@ -84,7 +84,7 @@ class FrameEncoder:
         squeeze = self._wants_deflate(payload, compress) if first else self._compressed
         if squeeze and self._deflate is not None:
             try:
-                payload = self._deflate.deflate(payload, fin)
+                payload = bytes_of(self._deflate.deflate(payload, fin))
                 frame = _frame(opcode, payload, fin, RSV1 if first else 0, key)
             except BaseException:
                 self._deflate.reset()  # it may hold what is not sent

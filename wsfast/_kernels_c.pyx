@@ -228,7 +228,10 @@ cdef class _Utf8Incremental:
 
     def reset(self):
         """Forget everything: the next byte is the first of a new text."""
+        if not WSF_CLAIM(&self.busy):
+            raise RuntimeError("decoder is in use by another thread")
         self.clear()
+        WSF_RELEASE(&self.busy)
 
     cdef inline void clear(self) noexcept:
         self.utf8.held = 0

@@ -158,9 +158,11 @@ class _Utf8Incremental:
 
     def reset(self) -> None:
         """Forget everything: the next byte is the first of a new text."""
-        self._stream = Utf8Stream()
-        self._seen = 0
+        if not self._lock.acquire(False):
+            raise RuntimeError("decoder is in use by another thread")
+        self._stream, self._seen = Utf8Stream(), 0
         self._error: tuple[str, bytes, int, int, str] | None = None
+        self._lock.release()
 
     @property
     def pending(self) -> int:
@@ -187,7 +189,7 @@ class _Utf8Incremental:
             self._seen += len(view)
             if final:
                 self._stream.end()
-                self.reset()
+                self._seen = 0
         except UnicodeDecodeError as exc:
             self._error = exc.args  # not exc: its traceback would keep the text alive
             raise
@@ -453,7 +455,7 @@ def write_close(code: SupportsIndex, reason: str) -> bytes:
     number = index(code)
     if not isinstance(reason, str):
         raise TypeError(f"reason must be a str, not {type(reason).__name__}")
-    text = reason.encode()
+    text = str.encode(reason)
     if number == 1005 and not text:
         return b""
     if not close_code_allowed(number):

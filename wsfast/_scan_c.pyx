@@ -51,6 +51,7 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
     bytes PyUnicode_AsUTF8String(object text)
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     int PyObject_GenericSetAttr(object made, object name, object value) except -1
 
 cdef tuple NONE = ()
@@ -324,6 +325,8 @@ def take_utf8(buf, size, key, bytes held not None, last, /):
     held = b""
     if kept or not front.ascii:
         status = wsf_utf8_check(front.p, kept + front.n, &used, &bad)
+        if status == WSF_UTF8_INVALID and half_surrogate(front.p + used, kept + front.n - used):
+            status = WSF_UTF8_CUT
         if status == WSF_UTF8_INVALID or (last and status == WSF_UTF8_CUT):
             return None
         count = wsf_utf8_count(front.p, used)
@@ -331,6 +334,11 @@ def take_utf8(buf, size, key, bytes held not None, last, /):
             held, payload = payload[used:], payload[:used]
     PySequence_DelSlice(buf, 0, front.n)
     return payload, count, held
+
+
+cdef inline bint half_surrogate(const uint8_t *p, size_t n) noexcept:
+    """Whether CPython's decoder, which hosts have, waits for one more byte, for "surrogatepass"."""
+    return n == 2 and p[0] == 0xED and 0xA0 <= p[1] <= 0xBF
 
 
 cdef struct Front:
@@ -389,7 +397,8 @@ cdef class Builder:
         checked: what the host lets through is sent.
         """
         cdef Bytes data
-        cdef Py_ssize_t first = PyNumber_Index(head)
+        cdef int overflow
+        cdef long long first = PyLong_AsLongLongAndOverflow(PyNumber_Index(head), &overflow)  # -1: it is none
         if not 0 <= first <= 255:
             raise ValueError("head must be 0..255")
         if isinstance(payload, str):

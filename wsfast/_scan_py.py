@@ -219,7 +219,7 @@ def take_text(
     payload = _front(buf, size, key)
     data = held + payload
     try:
-        text, used = utf_8_decode(data, "strict", last)
+        text, used = utf_8_decode(data, "strict", bool(last))
     except UnicodeDecodeError:
         return None
     del buf[: len(payload)]
@@ -270,7 +270,7 @@ class Builder:
         first = index(head)
         if not 0 <= first <= 255:
             raise ValueError("head must be 0..255")
-        raw = payload.encode() if isinstance(payload, str) else bytes_of(payload)
+        raw = str.encode(payload) if isinstance(payload, str) else bytes_of(payload)
         key = next_key() if self._masked else b""
         frame = write_head(first, len(raw), key) + (xor(raw, key, 0) if key else raw)
         self.frames += 1

@@ -280,7 +280,9 @@ receive(Load *load, Lane *lane)
     }
     size_t complete = take_replies(load, lane, load->scratch, (size_t)n);
     bool partial = lane->expect_pos % lane->reply_size != 0;
-    if (complete + partial > lane->outstanding)
+    /* A message that has not left whole has no reply: else `unsent` could outgrow `out`. */
+    size_t waiting = (lane->unsent + lane->request_size - 1) / lane->request_size;
+    if (complete + partial > lane->outstanding || complete > lane->outstanding - waiting)
         return FAIL_EXTRA;
     lane->outstanding -= complete;
     load->outstanding -= complete;
@@ -391,7 +393,8 @@ fill_lane(Lane *lane, PyObject *item, size_t in_flight)
     lane->request_size = (size_t)(out_size / count);
     lane->reply_size = (size_t)(expect_size / count);
     size_t window = lane->request_size * in_flight;
-    lane->out = window / in_flight == lane->request_size ? malloc(lane->out_size + window) : NULL;
+    bool fits = window / in_flight == lane->request_size && window <= SIZE_MAX - lane->out_size;
+    lane->out = fits ? malloc(lane->out_size + window) : NULL;
     if (lane->out == NULL) {
         PyErr_NoMemory();
         return -1;

@@ -144,7 +144,8 @@ class _Load:
             raise ConnectionResetError
         complete, wrong = lane.take(data)
         partial = lane.expect_pos % lane.reply_size != 0
-        if complete + partial > lane.outstanding:
+        waiting = -(-lane.unsent // lane.request_size)  # what has not left whole has no reply
+        if complete + partial > lane.outstanding or complete > lane.outstanding - waiting:
             raise ConnectionError("the server sent more than was asked for")
         lane.outstanding -= complete
         self.outstanding -= complete
