@@ -536,6 +536,31 @@ def test_s25_a_real_peer_that_reads_no_close(run, serve):
     run(main())
 
 
+def test_s25_a_real_peer_that_ends_its_side_and_reads_nothing(run, serve):
+    """asyncio and uvloop then close the transport, which waits for its output to leave."""
+    sent = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        with contextlib.suppress(OSError):
+            while True:
+                sent.set()
+                await send({"type": "websocket.send", "bytes": bytes(MIB)})
+
+    async def main():
+        cls = limited(close_timeout=0.1)
+        async with serve(app, cls, ws_ping_interval=None) as server:
+            client = await server.connect()
+            client.writer.transport.pause_reading()
+            await sent.wait()
+            client.writer.write_eof()
+            while server.server.server_state.connections or server.server.server_state.tasks:
+                await asyncio.sleep(0.01)
+
+    run(main())
+
+
 # ---- S22, S23: what the class is given -----------------------------------------------------------
 
 

@@ -152,6 +152,10 @@ class WebSocketProtocol(Input):
             self._abort_timer.cancel()
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
 
+    def eof_received(self) -> None:
+        """The peer ends its direction: the transport closes, but may never get rid of our output."""
+        self._abort_in_time()
+
     def shutdown(self) -> None:
         """The server shuts down, and waits until its connections are gone: it must not be long."""
         if self._state is State.OPEN:
