@@ -27,6 +27,10 @@ class Patient(WebSocketProtocol):
     limits = Limits(close_timeout=None)
 
 
+class Lazy(WebSocketProtocol):
+    wake = "future"  # the application runs in the next turn of the loop
+
+
 async def broken(fake, app, cls=WebSocketProtocol):
     connection = await fake(app, cls).opened()
     connection.read(raw=FAULT)
@@ -103,6 +107,24 @@ def test_a_peer_that_is_sending_when_the_server_stops(run, fake, record, settle)
         assert [event.get("text", event.get("code")) for event in record[0]] == ["a", "b", 1012]
         await connection.lost()
         assert connection.protocol.close_timer is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["close", "fault"])
+def test_a_server_that_stops_between_a_message_and_the_peers_end(run, fake, record, settle, end):
+    """Both in one read: the end waits for the next turn of the loop, and comes too late."""
+
+    async def main():
+        connection = await fake(record[1], Lazy).opened()
+        raw = connection.encoder.close() if end == "close" else FAULT
+        connection.read("a", raw=raw)
+        connection.protocol.shutdown()
+        await settle()
+        assert connection.items() == [Close(1012, "")] and not connection.wire.late
+        assert connection.wire.ended and not connection.wire.closed
+        assert [event.get("text", event.get("code")) for event in record[0]] == ["a", 1012]
+        await connection.lost()
 
     run(main())
 

@@ -358,7 +358,7 @@ class WebSocketProtocol(Input):
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope
             self._hang_up()
-        elif not self.transport.is_closing():
+        elif self._open and not self.transport.is_closing():
             if isinstance(last, Close):
                 self._put(end_event(last))
                 self._finish(last.code, last.reason)
