@@ -270,6 +270,66 @@ def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
     run(main())
 
 
+def test_real_peers_that_are_sending_when_the_server_stops_behind_our_close(run, serve):
+    """The application closed, as it may do when it gets the signal; nobody has answered yet."""
+
+    async def main():
+        stopped = asyncio.Event()
+
+        async def app(scope, receive, send):
+            await receive()
+            await send({"type": "websocket.accept"})
+            await stopped.wait()
+            await send({"type": "websocket.close", "code": 1001})
+
+        async with serve(app, ws_max_queue=1) as server:
+            clients = [await server.connect() for _ in range(10)]
+            for client in clients:
+                client.writer.write(client.encoder.binary(bytes(100_000)) * 100)
+            connections = server.server.server_state.connections
+            while any(one._reading for one in connections):
+                await asyncio.sleep(0.01)
+            stopped.set()
+            while any(one._open for one in connections):
+                await asyncio.sleep(0)
+            for one in list(connections):
+                one.shutdown()
+            for client in clients:
+                assert await client.item() == Close(1001, "")
+                client.writer.write(client.encoder.close(1001))
+            for client in clients:
+                assert await client.items() == []
+
+    run(main())
+
+
+@pytest.mark.parametrize("cls", [Brief, WebSocketProtocol, Patient])
+def test_how_long_a_server_that_stops_waits_for_an_answer(run, fake, cls):
+    """To our Close: as long as to any, but no longer than ``close_timeout`` in all."""
+
+    async def closes(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+
+    async def main():
+        connection = await fake(closes, cls).opened()
+        server = connection.protocol
+        expected = asyncio.get_running_loop().time() + 1.0
+        if cls is Brief:
+            expected = server.close_timer.when()
+            await asyncio.sleep(0.02)
+        server.shutdown()
+        assert server.close_timer.when() == pytest.approx(expected, rel=0, abs=0.01)
+        connection.read("late")
+        assert connection.items() == [Close(1000, "")] and not connection.wire.closed
+        connection.read(raw=connection.encoder.close())
+        assert connection.wire.closed and server.close_timer is None
+        await connection.lost()
+
+    run(main())
+
+
 def test_a_server_that_stops_finds_a_peer_that_is_gone(run, serve):
     """Its end is unread. Our Close frame resets it, and a socket that is reset has none to end:
     asyncio raises, and uvicorn would leave the others, and its lifespan, as they are.

@@ -153,7 +153,7 @@ class WebSocketProtocol(Input):
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
 
     def eof_received(self) -> None:
-        """The peer ends its direction: the transport closes, but may never get rid of our output."""
+        """The peer ends its direction: the transport closes, once our output has left, or never."""
         self._abort_in_time()
 
     def shutdown(self) -> None:
@@ -161,14 +161,15 @@ class WebSocketProtocol(Input):
         if self._state is State.OPEN:
             self._put({"type": "websocket.disconnect", "code": 1012})
             self._finish(1012, linger=True)
-            if not self.transport.is_closing():
-                patience = patience_of(self._config)
-                self.close_timer = self._loop.call_later(patience, self._hang_up)
-                self._resume_reading()  # else the peer's end would never be seen
-            return
-        if self._state is State.OPENING:
-            self._send_500()
-        self._hang_up()
+        elif self._state is not State.CLOSING:
+            if self._state is State.OPENING:
+                self._send_500()
+            self._hang_up()
+        if not self.transport.is_closing():
+            self._cancel_close_timer()
+            end = self._loop.time() + patience_of(self._config)
+            self.close_timer = self._loop.call_at(min(end, self._deadline() or end), self._hang_up)
+            self._resume_reading()  # else the peer's end would never be seen
 
     def _trace(self, text: str) -> None:
         if logger.level <= TRACE_LOG_LEVEL:
