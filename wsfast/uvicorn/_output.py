@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wsfast.prepared import PreparedMessage
 
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
-IN_A_ROW = 64  # writes; then the loop has its turn, even if the peer reads as fast as we write
+IN_A_ROW = 128  # writes; then the loop has its turn, even if the peer reads as fast as we write
 PONGS = 256  # that are written at once: at most 32 KiB
 GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
 LEAST_READ = 64 << 10  # bytes a peer must read in each close_timeout to get the rest
@@ -59,9 +59,9 @@ class Output(asyncio.Protocol):
         "_room",
         "_senders",
         "_streaming",
+        "_turn_in",
         "_unsent",
         "_write",
-        "_writes",
         "close_timeout",
         "close_timer",
         "extensions",
@@ -93,7 +93,7 @@ class Output(asyncio.Protocol):
         self._outbox: list[bytes] = []  # frames collected
         self._room = CORK_BYTES  # for more of them
         self._flush_due = False
-        self._writes = 0  # of ``send``
+        self._turn_in = IN_A_ROW  # writes of ``send`` the loop has its turn
         self._pongs: list[bytes] = []  # while the transport takes no more
         self.close_timeout = limits.close_timeout
         self.close_timer: asyncio.TimerHandle | None = None  # while the peer's Close is awaited
@@ -143,9 +143,10 @@ class Output(asyncio.Protocol):
             self._collect(frame)
         else:
             self._write(frame)
-        self._writes += 1
-        if self._writes % IN_A_ROW == 0:  # the loop alone can tell us that the peer is gone
-            await asyncio.sleep(0)
+        self._turn_in -= 1
+        if not self._turn_in:
+            self._turn_in = IN_A_ROW
+            await asyncio.sleep(0)  # the loop alone can tell us that the peer is gone
 
     def _encode(self, message: Mapping[str, Any]) -> bytes | None:
         """The frame for any but a plain text message; None: there is nothing to send."""
@@ -248,8 +249,7 @@ class Output(asyncio.Protocol):
         cork = self._cork
         if cork == "off":
             return False
-        queue = self._queue
-        hold = bool(queue) and type(queue[0]) is not dict  # "websocket.connect" is no message
+        hold = bool(self._queue) and type(self._queue[0]) is not dict  # an event is no message
         if cork == "burst":
             hold = hold or self._flush_due
         elif not hold:
