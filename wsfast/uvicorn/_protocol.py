@@ -124,7 +124,7 @@ class WebSocketProtocol(Input):
         self._state = State.OPENING
         self._opening: Opening | None = None
         self._denial: Denial | None = None
-        self._early = b""
+        self._early = bytearray()
         self._feed = self._read_request
 
     # Called by uvicorn and the transport
@@ -199,9 +199,9 @@ class WebSocketProtocol(Input):
         return []
 
     def _hold_early(self, data: bytes) -> list[Any]:
-        """Frames before our answer: a client must wait for it (§4.1), what it sent is kept."""
+        """Frames before our answer, against §4.1, are kept; who leaves instead must be seen to."""
         self._early += data
-        if self._reading:
+        if self._reading and len(self._early) >= self._limits.queue_bytes:
             self._reading = False
             self.transport.pause_reading()
         return []
@@ -308,7 +308,7 @@ class WebSocketProtocol(Input):
                 self._keepalive_expired,
             )
         if self._early:
-            early, self._early = self._early, b""
+            early, self._early = bytes(self._early), bytearray()
             self._resume_reading()
             self.data_received(early)
 
