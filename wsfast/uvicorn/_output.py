@@ -214,10 +214,10 @@ class Output(asyncio.Protocol):
 
     def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None) -> bool:
         """Send without waiting; False, and nothing is sent, where more bytes than that wait."""
-        if max_unsent is not None and self.bytes_queued > max_unsent:
-            return False
         if not self._open:
             raise LocalProtocolError("closing")
+        if max_unsent is not None and self.bytes_queued > max_unsent:
+            return False
         frame = message.frame_of(self._kind, self)  # type: ignore[arg-type]
         if self._queue or self._held:
             self._collect(frame)
