@@ -512,13 +512,16 @@ def test_an_answer_that_cannot_be_given(run, fake, caplog, may_fail, message):
     run(main())
 
 
-class Small(WebSocketProtocol):
-    limits = Limits(queue_bytes=10)
+EARLY = "early" * 100
 
 
-@pytest.mark.parametrize("cls", [WebSocketProtocol, Small])
+class Curt(WebSocketProtocol):
+    limits = Limits(max_head=len(EARLY) + 7)  # the request is shorter
+
+
+@pytest.mark.parametrize("cls", [WebSocketProtocol, Curt])
 def test_frames_before_the_answer(run, fake, settle, cls):
-    """They are kept until the handshake is answered; ``queue_bytes`` of them are read."""
+    """They are kept until the handshake is answered; ``max_head`` bytes of them are read."""
     accept = asyncio.Event()
     events = []
 
@@ -530,14 +533,14 @@ def test_frames_before_the_answer(run, fake, settle, cls):
 
     async def main():
         connection = fake(app, cls)
-        connection.read("early", raw=connection.encoder.ping(b"?"))
+        connection.read(EARLY, raw=connection.encoder.ping(b"?"))
         connection.read("bird")
-        assert connection.wire.paused is (cls is Small) and connection.wire.writes == []
+        assert connection.wire.paused is (cls is Curt) and connection.wire.writes == []
         accept.set()
         await connection.opened()
         assert connection.written() == [[Pong(b"?")]]
         assert not connection.wire.paused
-        assert [event.get("text") for event in events] == [None, "early", "bird"]
+        assert [event.get("text") for event in events] == [None, EARLY, "bird"]
 
     run(main())
 
@@ -550,8 +553,8 @@ def test_reading_goes_on_after_the_answer(run, fake, settle):
         await asyncio.sleep(60)
 
     async def main():
-        connection = fake(app, Small)
-        connection.read("early")
+        connection = fake(app, Curt)
+        connection.read(EARLY)
         assert connection.wire.paused
         await connection.opened()
         assert not connection.wire.paused

@@ -201,7 +201,7 @@ class WebSocketProtocol(Input):
     def _hold_early(self, data: bytes) -> list[Any]:
         """Frames before our answer, against §4.1, are kept; who leaves instead must be seen to."""
         self._early += data
-        if self._reading and len(self._early) >= self._limits.queue_bytes:
+        if self._reading and len(self._early) >= self._limits.max_head:
             self._reading = False
             self.transport.pause_reading()
         return []
