@@ -363,7 +363,8 @@ class Output(asyncio.Protocol):
         then pass nothing on. What comes until the peer ends its own, or the deadline, is discarded.
         """
         transport = self.transport
-        if self.close_timeout is None or transport.is_closing() or not transport.can_write_eof():
+        can = getattr(transport, "can_write_eof", bool)  # a transport need not tell
+        if self.close_timeout is None or transport.is_closing() or not can():
             return False
         self._pongs.clear()
         try:
@@ -391,8 +392,7 @@ class Output(asyncio.Protocol):
 
     def _waiting(self) -> int:
         """Bytes in the transport, where it tells."""
-        size = getattr(self.transport, "get_write_buffer_size", None)
-        return 0 if size is None else int(size())
+        return getattr(self.transport, "get_write_buffer_size", int)()
 
     def _cancel_close_timer(self) -> None:
         if self.close_timer is not None:

@@ -160,15 +160,14 @@ class WebSocketProtocol(Input):
         """The server shuts down, and waits until its connections are gone: it must not be long."""
         if self._state is State.OPEN:
             self._put({"type": "websocket.disconnect", "code": 1012})
+        if self._state in (State.OPEN, State.CLOSING):
             self._finish(1012, linger=True)
-        elif self._state is not State.CLOSING:
-            if self._state is State.OPENING:
-                self._send_500()
+        else:
+            self._send_500()
             self._hang_up()
         if not self.transport.is_closing():
             self._cancel_close_timer()
-            end = self._loop.time() + patience_of(self._config)
-            self.close_timer = self._loop.call_at(min(end, self._deadline() or end), self._hang_up)
+            self.close_timer = self._loop.call_later(patience_of(self._config), self._hang_up)
             self._resume_reading()  # else the peer's end would never be seen
 
     def _trace(self, text: str) -> None:
@@ -373,9 +372,10 @@ class WebSocketProtocol(Input):
 
     def _finish(self, code: int, reason: str = "", linger: bool = False) -> None:
         """Close without waiting for the peer."""
+        if self._state is State.OPEN:  # else our Close frame is sent
+            self._outbox.append(self._encoder.close(code, reason))
+            self._flush()
         self._end_as(State.ENDED)
-        self._outbox.append(self._encoder.close(code, reason))
-        self._flush()
         if linger and self._half_close():
             self._state = State.LINGERING
         else:
