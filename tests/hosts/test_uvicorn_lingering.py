@@ -321,8 +321,8 @@ def test_a_server_that_stops_behind_our_close_sends_nothing_more(run, fake, clos
         connection.protocol.shutdown()
         assert timer.cancelled()
         connection.read("late", raw=connection.encoder.ping() + connection.encoder.close())
-        assert connection.items() == [Close(1000, "")] and not connection.wire.late
-        assert connection.wire.ended and not connection.wire.closed
+        assert len(connection.wire.writes) == 1 and connection.items() == [Close(1000, "")]
+        assert connection.wire.ended and not connection.wire.closed and not connection.wire.late
         await connection.lost()
         assert connection.protocol.close_timer is None
 
