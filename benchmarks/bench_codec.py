@@ -18,7 +18,7 @@ from time import monotonic
 import machine
 import tables
 from cases import CASES, Case, chosen
-from contenders import FLOOR, OURS, Contender
+from contenders import FLOOR, FLOORS, OURS, Contender
 from contenders import field as field_of
 from rounds import Track, kept, pairs
 
@@ -78,13 +78,13 @@ class Results:
         return [(b, cells[b.case].cheaper(b.rival)) for b in BARS if b.case in cells]
 
     def losses(self) -> list[tuple[Cell, str, tuple[float, float, float]]]:
-        """Where a rival that is no floor and no part of ours is surely cheaper."""
+        """Where what is no floor and no row of ours is surely cheaper: Python itself, too."""
         found = []
         for cell in self.cells:
-            for contender in cell.contenders:
-                got = cell.cheaper(contender.offer.name)
-                if got and got[2] < 1 and contender.offer.package:
-                    found.append((cell, contender.offer.name, got))
+            for name in [contender.offer.name for contender in cell.contenders]:
+                got = cell.cheaper(name)
+                if got and got[2] < 1 and name not in FLOORS and not name.startswith(OURS):
+                    found.append((cell, name, got))
         return found
 
 

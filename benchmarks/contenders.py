@@ -35,9 +35,9 @@ from offers import (
     ready,
     simple,
 )
-from own import DECODING, ENCODING, FLOOR, OURS, in_place, judged, queued, woken
+from own import DECODING, ENCODING, FLOOR, FLOORS, OURS, in_place, judged, queued, woken
 
-__all__ = ["FLOOR", "OURS", "Contender", "Offer", "Wrong", "field", "ready"]
+__all__ = ["FLOOR", "FLOORS", "OURS", "Contender", "Offer", "Wrong", "field", "ready"]
 
 MAX_MESSAGE = 1 << 20  # bytes; the same limit for every decoder
 TEXT = 1

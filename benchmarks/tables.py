@@ -69,7 +69,7 @@ def ending(results: Any, versions: dict[str, str | None]) -> str:
     lines.append("\n## Losses\n")
     lost = [f"* {cell.case.name}: {name} is cheaper; ours is x {times(ratio)}"
             for cell, name, ratio in results.losses()]  # fmt: skip
-    lines += lost or ["* none: no rival is surely cheaper in any cell measured"]
+    lines += lost or ["* none: nothing but the floors is surely cheaper in any cell measured"]
     lines.append("\n## Acceptance\n")
     for bar, got in results.verdicts():
         measured = "not measured" if got is None else f"x {times(got)}"

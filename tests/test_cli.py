@@ -44,6 +44,8 @@ def test_without_a_word_it_shows_the_help(capsys):
     [
         ("stauts", "status"),
         ("STATUS", "status"),
+        ("confromence", "conformance"),
+        ("run --only websoket server.py", "websockets"),
         ("status --requre", "--require"),
         ("--versoin status", "--version"),
         ("run --polcy=host server.py", "--policy"),
@@ -65,7 +67,13 @@ def test_what_was_probably_meant_is_named(line, near, capsys):
 
 
 @pytest.mark.parametrize(
-    "line", ["frobnicate", "status now", "bench --only nginx\x1b", "run --only x y"]
+    "line",
+    [
+        *("frobnicate", "status now", "bench --only nginx\x1b", "run --only x y"),
+        # Half of the letters and more are those of status, conformance, run, websockets, …
+        *("start", "state", "performance", "bench --host=x"),
+        "run --only websocket-client y",
+    ],
 )
 def test_nothing_is_made_up_where_nothing_is_near(line, capsys):
     with pytest.raises(SystemExit):

@@ -14,7 +14,8 @@ def meant(word: str, known: Iterable[str]) -> str:
     """The end of a message about ``word``: which of the ``known`` is near it; empty for none."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word.lower(), known, 1)
+    # 0.73 is what "start" has in common with "status", 0.75 "hots" with "host".
+    near = get_close_matches(word.lower(), known, 1, cutoff=0.75)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
