@@ -266,8 +266,14 @@ async def main():
     parser.add_argument("--key")
     arguments = parser.parse_args()
     server = Server(arguments.origin or ())
+    context = tls(arguments)
     listener = await asyncio.start_server(
-        server.serve, arguments.host, arguments.port, ssl=tls(arguments), backlog=4096
+        server.serve,
+        arguments.host,
+        arguments.port,
+        ssl=context,
+        ssl_handshake_timeout=context and LIMITS.open_timeout,  # else a minute
+        backlog=4096,
     )
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

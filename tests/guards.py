@@ -147,6 +147,8 @@ GUARDS = [
     Guard("s19", "send waits", f"{HOST}/_output.py",
           "if self._full or self._job or self._senders:\n                await",
           "if False:\n                await"),
+    Guard("s19", "send lets the loop have its turn", f"{HOST}/_output.py",
+          "if not self._turn_in:", "if False:"),
     Guard("s20", "items of one byte", "wsfast/_kernels_c.pyx",
           "flat = out.view.itemsize == 1 and", "flat ="),
     Guard("s20", "items of one byte, twin", "wsfast/_kernels_py.py",
@@ -184,6 +186,9 @@ GUARDS = [
           "(rest, self._limits.queue_bytes)", "(rest, 1 << 40)"),
     Guard("s25", "close does not wait, uvicorn", f"{HOST}/_output.py",
           'self.close_timeout if purpose == "websocket.close" else None', "None"),
+    Guard("s25", "the peer ends its side, uvicorn", f"{HOST}/_protocol.py",
+          "once our output has left, or never.\"\"\"\n        self._abort_in_time()",
+          "once our output has left, or never.\"\"\""),
 ]  # fmt: skip
 
 

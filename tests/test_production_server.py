@@ -124,6 +124,26 @@ def test_s25_half_open_handshakes_end(run, request_):
     run(main)
 
 
+def test_s25_half_open_tls_ends(example, tmp_path, monkeypatch, capsys):
+    """asyncio would wait for a minute, and nobody counts whom it waits for."""
+    trustme = pytest.importorskip("trustme")
+    pem = str(tmp_path / "pem")
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    monkeypatch.setattr(sys, "argv", ["", "--port", "0", "--certificate", pem, "--key", pem])
+
+    async def main():
+        serving = asyncio.create_task(example.main())
+        while not (said := re.search(r"port (\d+)", capsys.readouterr().out)):
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(said[1]))
+        assert await reader.read() == b""
+        writer.close()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
 def test_s23_bad_handshakes_are_answered(run):
     async def main(connect, server):
         async with connect(request=b"GET / HTTP/1.1\r\n\r\n") as client:

@@ -137,7 +137,9 @@ def test_how_it_ends(run, serve, record, frames, reply, event):
     assert events == [{"type": "websocket.disconnect"} | event]
 
 
-def test_disconnect_before_accept(run, serve):
+@pytest.mark.parametrize("early", [b"", b"\x89\x80\0\0\0\0" * 100])
+def test_disconnect_before_accept(run, serve, early):
+    """Of a client that did not wait for our answer, too."""
     events = []
 
     async def app(scope, receive, send):
@@ -152,9 +154,13 @@ def test_disconnect_before_accept(run, serve):
             writing = asyncio.create_task(client.handshake())
             while not events:
                 await asyncio.sleep(0.01)
+            client.writer.write(early)
+            await asyncio.sleep(0.02 if early else 0)
             client.writer.transport.abort()
             with pytest.raises((OSError, asyncio.IncompleteReadError)):
                 await writing
+            while len(events) < 2:
+                await asyncio.sleep(0.01)
 
     run(main())
     assert events == [
@@ -506,8 +512,16 @@ def test_an_answer_that_cannot_be_given(run, fake, caplog, may_fail, message):
     run(main())
 
 
-def test_frames_before_the_answer(run, fake, settle):
-    """They are kept, unread, until the handshake is answered."""
+EARLY = "early" * 100
+
+
+class Curt(WebSocketProtocol):
+    limits = Limits(max_head=len(EARLY) + 7)  # the request is shorter
+
+
+@pytest.mark.parametrize("cls", [WebSocketProtocol, Curt])
+def test_frames_before_the_answer(run, fake, settle, cls):
+    """They are kept until the handshake is answered; ``max_head`` bytes of them are read."""
     accept = asyncio.Event()
     events = []
 
@@ -518,15 +532,15 @@ def test_frames_before_the_answer(run, fake, settle):
             events.append(await receive())
 
     async def main():
-        connection = fake(app)
-        connection.read("early", raw=connection.encoder.ping(b"?"))
+        connection = fake(app, cls)
+        connection.read(EARLY, raw=connection.encoder.ping(b"?"))
         connection.read("bird")
-        assert connection.wire.paused and connection.wire.writes == []
+        assert connection.wire.paused is (cls is Curt) and connection.wire.writes == []
         accept.set()
         await connection.opened()
         assert connection.written() == [[Pong(b"?")]]
         assert not connection.wire.paused
-        assert [event.get("text") for event in events] == [None, "early", "bird"]
+        assert [event.get("text") for event in events] == [None, EARLY, "bird"]
 
     run(main())
 
@@ -539,8 +553,8 @@ def test_reading_goes_on_after_the_answer(run, fake, settle):
         await asyncio.sleep(60)
 
     async def main():
-        connection = fake(app)
-        connection.read("early")
+        connection = fake(app, Curt)
+        connection.read(EARLY)
         assert connection.wire.paused
         await connection.opened()
         assert not connection.wire.paused

@@ -157,6 +157,22 @@ def test_who_does_not_read_is_disconnected(run, serve, room, slow):
     run(main())
 
 
+@pytest.mark.parametrize("slow", ["drop", "disconnect"])
+def test_who_is_closing_is_not_slow_as_well(run, fake, echo, slow):
+    """However much it has unsent: it was disconnected once, and is passed over from then on."""
+
+    async def main():
+        connection = await fake(echo).opened()
+        target = connection.protocol
+        connection.wire.get_write_buffer_size = lambda: 1 << 17
+        assert broadcast([target], "x", slow=slow, max_unsent=1 << 16).slow == [target]
+        target.disconnect(1008, "too slow")
+        assert broadcast([target], "x", slow=slow, max_unsent=1 << 16).slow == []
+        await connection.lost()
+
+    run(main())
+
+
 def test_disconnect_says_why(run, serve, room):
     targets, app = room
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 import tracemalloc
 import zlib
 
@@ -15,7 +16,7 @@ import pytest
 
 from wsfast import Close, Limits, MessageDecoder, Pong, Role
 from wsfast.uvicorn import WebSocketProtocol
-from wsfast.uvicorn._output import LEAST_READ, PONGS
+from wsfast.uvicorn._output import IN_A_ROW, LEAST_READ, PONGS
 
 KIB, MIB = 1 << 10, 1 << 20
 REQUEST = (
@@ -459,6 +460,64 @@ def test_s19_output_waits_for_the_peer(run, serve):
     run(main())
 
 
+@pytest.mark.parametrize("cork", ["auto", "burst", "off"])
+@pytest.mark.parametrize("unread", [[], ["a"]])
+def test_s19_who_only_sends_gives_the_loop_its_turn(run, fake, cork, unread):
+    """A transport that is gone takes everything: only in its turn does the loop say so."""
+    go_on, sent = asyncio.Event(), []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await go_on.wait()
+        while len(sent) < 1000:
+            await send({"type": "websocket.send", "bytes": bytes(65 * KIB)})
+            sent.append(1)
+
+    async def main():
+        connection = await fake(app, type("Corked", (WebSocketProtocol,), {"cork": cork})).opened()
+        connection.read(*unread)
+        go_on.set()  # the application runs before
+        asyncio.get_running_loop().call_soon(connection.protocol.connection_lost, None)
+        await asyncio.wait([connection.task])
+        assert len(sent) <= IN_A_ROW
+
+    run(main())
+
+
+def greedy(port, context):
+    """A peer that reads as fast as it can, and is gone."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        if context is not None:
+            sock = context.wrap_socket(sock, server_hostname="localhost")
+        sock.sendall(REQUEST + b"\r\n")
+        left = MIB
+        while left > 0:
+            left -= len(sock.recv(64 * KIB))
+        sock.close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_s19_a_real_peer_that_reads_and_is_gone(run, serve, encrypted, tls):
+    context, options = encrypted if tls else (None, {})
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        patience = time.monotonic() + 5
+        while time.monotonic() < patience:
+            await send({"type": "websocket.send", "bytes": bytes(KIB)})
+        raise AssertionError("the server hung")
+
+    async def main():
+        async with serve(app, **options) as server:
+            await asyncio.to_thread(greedy, server.port, context)
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+
+    run(main())
+
+
 # ---- S25: ends -----------------------------------------------------------------------------------
 
 
@@ -531,6 +590,31 @@ def test_s25_a_real_peer_that_reads_no_close(run, serve):
             client = await server.connect()
             client.writer.transport.pause_reading()
             while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_s25_a_real_peer_that_ends_its_side_and_reads_nothing(run, serve):
+    """asyncio and uvloop then close the transport, which waits for its output to leave."""
+    sent = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        with contextlib.suppress(OSError):
+            while True:
+                sent.set()
+                await send({"type": "websocket.send", "bytes": bytes(MIB)})
+
+    async def main():
+        cls = limited(close_timeout=0.1)
+        async with serve(app, cls, ws_ping_interval=None) as server:
+            client = await server.connect()
+            client.writer.transport.pause_reading()
+            await sent.wait()
+            client.writer.write_eof()
+            while server.server.server_state.connections or server.server.server_state.tasks:
                 await asyncio.sleep(0.01)
 
     run(main())

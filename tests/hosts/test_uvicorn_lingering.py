@@ -27,6 +27,10 @@ class Patient(WebSocketProtocol):
     limits = Limits(close_timeout=None)
 
 
+class Lazy(WebSocketProtocol):
+    wake = "future"  # the application runs in the next turn of the loop
+
+
 async def broken(fake, app, cls=WebSocketProtocol):
     connection = await fake(app, cls).opened()
     connection.read(raw=FAULT)
@@ -103,6 +107,24 @@ def test_a_peer_that_is_sending_when_the_server_stops(run, fake, record, settle)
         assert [event.get("text", event.get("code")) for event in record[0]] == ["a", "b", 1012]
         await connection.lost()
         assert connection.protocol.close_timer is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["close", "fault"])
+def test_a_server_that_stops_between_a_message_and_the_peers_end(run, fake, record, settle, end):
+    """Both in one read: the end waits for the next turn of the loop, and comes too late."""
+
+    async def main():
+        connection = await fake(record[1], Lazy).opened()
+        raw = connection.encoder.close() if end == "close" else FAULT
+        connection.read("a", raw=raw)
+        connection.protocol.shutdown()
+        await settle()
+        assert connection.items() == [Close(1012, "")] and not connection.wire.late
+        assert connection.wire.ended and not connection.wire.closed
+        assert [event.get("text", event.get("code")) for event in record[0]] == ["a", 1012]
+        await connection.lost()
 
     run(main())
 
@@ -212,6 +234,18 @@ def test_a_real_peer_that_goes_on_sending(run, serve, record):
     run(main())
 
 
+@pytest.fixture
+def closes():
+    """An application that accepts, and closes."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+
+    return app
+
+
 def deaf_until(stopped):
     """An application that accepts, and then takes nothing for so long."""
 
@@ -244,6 +278,53 @@ def test_real_peers_that_are_sending_when_the_server_stops(run, serve):
             while server.server.server_state.connections:
                 await asyncio.sleep(0.01)
             stopped.set()
+
+    run(main())
+
+
+def test_real_peers_that_are_sending_when_the_server_stops_behind_our_close(run, serve):
+    """The application closed, as it may do when it gets the signal; nobody has answered yet."""
+
+    async def main():
+        stopped = asyncio.Event()
+
+        async def app(scope, receive, send):
+            await receive()
+            await send({"type": "websocket.accept"})
+            await stopped.wait()
+            await send({"type": "websocket.close", "code": 1001})
+
+        async with serve(app, ws_max_queue=1) as server:
+            clients = [await server.connect() for _ in range(10)]
+            for client in clients:
+                client.writer.write(client.encoder.binary(bytes(100_000)) * 100)
+            connections = server.server.server_state.connections
+            while any(one._reading for one in connections):
+                await asyncio.sleep(0.01)
+            stopped.set()
+            while any(one._open for one in connections):
+                await asyncio.sleep(0)
+            for one in list(connections):
+                one.shutdown()
+            for client in clients:
+                assert await client.items() == [Close(1001, "")]
+
+    run(main())
+
+
+def test_a_server_that_stops_behind_our_close_sends_nothing_more(run, fake, closes):
+    """No second Close, and no Pong."""
+
+    async def main():
+        connection = await fake(closes).opened()
+        timer = connection.protocol.close_timer
+        connection.protocol.shutdown()
+        assert timer.cancelled()
+        connection.read("late", raw=connection.encoder.ping() + connection.encoder.close())
+        assert len(connection.wire.writes) == 1 and connection.items() == [Close(1000, "")]
+        assert connection.wire.ended and not connection.wire.closed and not connection.wire.late
+        await connection.lost()
+        assert connection.protocol.close_timer is None
 
     run(main())
 

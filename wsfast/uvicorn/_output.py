@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wsfast.prepared import PreparedMessage
 
 CORK_BYTES = 64 << 10  # output collected beyond this leaves at once
+IN_A_ROW = 128  # writes; then the loop has its turn, even if the peer reads as fast as we write
 PONGS = 256  # that are written at once: at most 32 KiB
 GRACE = 0.01  # seconds: what a transport needs for an orderly end, if no output waits
 LEAST_READ = 64 << 10  # bytes a peer must read in each close_timeout to get the rest
@@ -58,6 +59,7 @@ class Output(asyncio.Protocol):
         "_room",
         "_senders",
         "_streaming",
+        "_turn_in",
         "_unsent",
         "_write",
         "close_timeout",
@@ -91,12 +93,12 @@ class Output(asyncio.Protocol):
         self._outbox: list[bytes] = []  # frames collected
         self._room = CORK_BYTES  # for more of them
         self._flush_due = False
+        self._turn_in = IN_A_ROW  # writes of ``send`` the loop has its turn
         self._pongs: list[bytes] = []  # while the transport takes no more
         self.close_timeout = limits.close_timeout
         self.close_timer: asyncio.TimerHandle | None = None  # while the peer's Close is awaited
         self._abort_at: float | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
-        self._unsent = 0  # bytes in the transport when the timer was set
 
     def _begin_output(self, deflate: Deflate | None, offload: int | None) -> None:
         self._encoder = FrameEncoder(Role.SERVER, deflate=deflate)
@@ -126,22 +128,25 @@ class Output(asyncio.Protocol):
             if self._offload is not None and self._is_large(message):
                 await self._send_from_thread(message)
                 return
+        frame: bytes | None
         if len(message) == 2 and "text" in message and (text := message["text"]) is not None:
             frame = self._encode_text(text)
-        else:
-            other = self._encode(message)
-            if other is None:
-                return
-            frame = other
+        elif (frame := self._encode(message)) is None:
+            return
         if self._queue and self._outbox:  # what _collect would do, for all but the first
             self._outbox.append(frame)
             self._room -= len(frame)
-            if self._room < 0:
-                self._flush()
+            if self._room >= 0:
+                return
+            self._flush()
         elif self._queue or self._held:
             self._collect(frame)
         else:
             self._write(frame)
+        self._turn_in -= 1
+        if not self._turn_in:
+            self._turn_in = IN_A_ROW
+            await asyncio.sleep(0)  # the loop alone can tell us that the peer is gone
 
     def _encode(self, message: Mapping[str, Any]) -> bytes | None:
         """The frame for any but a plain text message; None: there is nothing to send."""
@@ -155,9 +160,7 @@ class Output(asyncio.Protocol):
         if data is not None:
             return self._encoder.binary(data, compress=compress)
         data = message.get("text")
-        if data is not None:
-            return self._encoder.text(data, compress=compress)
-        return None
+        return None if data is None else self._encoder.text(data, compress=compress)
 
     # Compression off the event loop
 
@@ -211,10 +214,10 @@ class Output(asyncio.Protocol):
 
     def send_prepared(self, message: PreparedMessage, max_unsent: int | None = None) -> bool:
         """Send without waiting; False, and nothing is sent, where more bytes than that wait."""
-        if max_unsent is not None and self.bytes_queued > max_unsent:
-            return False
         if not self._open:
             raise LocalProtocolError("closing")
+        if max_unsent is not None and self.bytes_queued > max_unsent:
+            return False
         frame = message.frame_of(self._kind, self)  # type: ignore[arg-type]
         if self._queue or self._held:
             self._collect(frame)
@@ -246,8 +249,7 @@ class Output(asyncio.Protocol):
         cork = self._cork
         if cork == "off":
             return False
-        queue = self._queue
-        hold = bool(queue) and type(queue[0]) is not dict  # "websocket.connect" is no message
+        hold = bool(self._queue) and type(self._queue[0]) is not dict  # an event is no message
         if cork == "burst":
             hold = hold or self._flush_due
         elif not hold:
@@ -287,10 +289,9 @@ class Output(asyncio.Protocol):
             self._drained.set()
             self._drained = None
         if self._pongs:
-            pongs = b"".join(self._pongs)
-            self._pongs.clear()
             if not self.transport.is_closing():  # else our last frame was a Close
-                self._write(pongs)
+                self._write(b"".join(self._pongs))
+            self._pongs.clear()
 
     def _go_on(self) -> None:
         """Call the first of those that wait, or let all go straight on."""
@@ -318,8 +319,7 @@ class Output(asyncio.Protocol):
     async def _wait_in_turn(self, purpose: str) -> None:
         """Wait until the transport takes more, no thread has a message, and who came before went.
 
-        To close, only for as long as the peer reads. As ``_abort`` has it: LEAST_READ in each
-        ``close_timeout``, or the end is now.
+        To close, only while the peer reads LEAST_READ in each ``close_timeout``, as in ``_abort``.
         """
         patience = self.close_timeout if purpose == "websocket.close" else None
         senders = self._senders
@@ -363,7 +363,8 @@ class Output(asyncio.Protocol):
         then pass nothing on. What comes until the peer ends its own, or the deadline, is discarded.
         """
         transport = self.transport
-        if self.close_timeout is None or transport.is_closing() or not transport.can_write_eof():
+        can = getattr(transport, "can_write_eof", bool)  # a transport need not tell
+        if self.close_timeout is None or transport.is_closing() or not can():
             return False
         self._pongs.clear()
         try:
@@ -377,7 +378,7 @@ class Output(asyncio.Protocol):
         """Whatever the peer reads or sends."""
         deadline = self._deadline()
         if deadline is not None and self._abort_timer is None:
-            self._unsent = self._waiting()
+            self._unsent = self._waiting()  # bytes in the transport when the timer was set
             latest = max(deadline, self._loop.time() + GRACE)
             self._abort_timer = self._loop.call_at(latest, self._abort)
 
@@ -391,8 +392,7 @@ class Output(asyncio.Protocol):
 
     def _waiting(self) -> int:
         """Bytes in the transport, where it tells."""
-        size = getattr(self.transport, "get_write_buffer_size", None)
-        return 0 if size is None else int(size())
+        return getattr(self.transport, "get_write_buffer_size", int)()
 
     def _cancel_close_timer(self) -> None:
         if self.close_timer is not None:

@@ -124,7 +124,7 @@ class WebSocketProtocol(Input):
         self._state = State.OPENING
         self._opening: Opening | None = None
         self._denial: Denial | None = None
-        self._early = b""
+        self._early = bytearray()
         self._feed = self._read_request
 
     # Called by uvicorn and the transport
@@ -152,19 +152,23 @@ class WebSocketProtocol(Input):
             self._abort_timer.cancel()
         self.resume_writing()  # asyncio will not call it, and send() may be waiting
 
+    def eof_received(self) -> None:
+        """The peer ends its direction: the transport closes, once our output has left, or never."""
+        self._abort_in_time()
+
     def shutdown(self) -> None:
         """The server shuts down, and waits until its connections are gone: it must not be long."""
         if self._state is State.OPEN:
             self._put({"type": "websocket.disconnect", "code": 1012})
+        if self._state in (State.OPEN, State.CLOSING):
             self._finish(1012, linger=True)
-            if not self.transport.is_closing():
-                patience = patience_of(self._config)
-                self.close_timer = self._loop.call_later(patience, self._hang_up)
-                self._resume_reading()  # else the peer's end would never be seen
-            return
-        if self._state is State.OPENING:
+        else:
             self._send_500()
-        self._hang_up()
+            self._hang_up()
+        if not self.transport.is_closing():
+            self._cancel_close_timer()
+            self.close_timer = self._loop.call_later(patience_of(self._config), self._hang_up)
+            self._resume_reading()  # else the peer's end would never be seen
 
     def _trace(self, text: str) -> None:
         if logger.level <= TRACE_LOG_LEVEL:
@@ -194,9 +198,9 @@ class WebSocketProtocol(Input):
         return []
 
     def _hold_early(self, data: bytes) -> list[Any]:
-        """Frames before our answer: a client must wait for it (§4.1), what it sent is kept."""
+        """Frames before our answer, against §4.1, are kept; who leaves instead must be seen to."""
         self._early += data
-        if self._reading:
+        if self._reading and len(self._early) >= self._limits.max_head:
             self._reading = False
             self.transport.pause_reading()
         return []
@@ -303,7 +307,7 @@ class WebSocketProtocol(Input):
                 self._keepalive_expired,
             )
         if self._early:
-            early, self._early = self._early, b""
+            early, self._early = bytes(self._early), bytearray()
             self._resume_reading()
             self.data_received(early)
 
@@ -354,7 +358,7 @@ class WebSocketProtocol(Input):
     def _ended_by(self, last: Close | RemoteProtocolError) -> None:
         if self._state is State.CLOSING:  # the closing handshake is complete, or beyond hope
             self._hang_up()
-        elif not self.transport.is_closing():
+        elif self._open and not self.transport.is_closing():
             if isinstance(last, Close):
                 self._put(end_event(last))
                 self._finish(last.code, last.reason)
@@ -368,9 +372,10 @@ class WebSocketProtocol(Input):
 
     def _finish(self, code: int, reason: str = "", linger: bool = False) -> None:
         """Close without waiting for the peer."""
+        if self._state is State.OPEN:  # else our Close frame is sent
+            self._outbox.append(self._encoder.close(code, reason))
+            self._flush()
         self._end_as(State.ENDED)
-        self._outbox.append(self._encoder.close(code, reason))
-        self._flush()
         if linger and self._half_close():
             self._state = State.LINGERING
         else:
