@@ -122,6 +122,17 @@ def test_a_wait_that_is_cancelled_leaves_no_task() -> None:
     run(main())
 
 
+def test_a_wait_for_nobody_lets_the_loop_have_its_turn() -> None:
+    """Else an application that only broadcasts keeps it from ever telling that a peer is gone."""
+
+    async def main() -> None:
+        turns: list[int] = []
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        assert await broadcast([Target()], "x", slow="wait") == [] and turns
+
+    run(main())
+
+
 def test_what_drain_raises_is_not_lost() -> None:
     class Broken(Target):
         async def drain(self) -> None:

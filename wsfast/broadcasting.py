@@ -63,19 +63,23 @@ class Broadcast:
 
     async def _finish(self) -> list[Any]:
         timeout, self._timeout = self._timeout, None
-        if timeout is not None and self.slow:
-            from asyncio import ensure_future, wait
+        if timeout is None:
+            return self.slow
+        from asyncio import ensure_future, sleep, wait
 
-            waiting = {ensure_future(target.drain()): target for target in self.slow}
-            try:
-                done, late = await wait(waiting, timeout=timeout)
-            finally:
-                for task in waiting:
-                    task.cancel()
-            self.slow = [target for task, target in waiting.items() if task in late]
-            _disconnect(self.slow)
-            for task in done:
-                task.result()
+        if not self.slow:
+            await sleep(0)  # who only broadcasts lets the loop tell that peers are gone
+            return self.slow
+        waiting = {ensure_future(target.drain()): target for target in self.slow}
+        try:
+            done, late = await wait(waiting, timeout=timeout)
+        finally:
+            for task in waiting:
+                task.cancel()
+        self.slow = [target for task, target in waiting.items() if task in late]
+        _disconnect(self.slow)
+        for task in done:
+            task.result()
         return self.slow
 
 
