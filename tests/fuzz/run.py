@@ -92,7 +92,7 @@ def command(name: str) -> list[str]:
 
 @dataclass
 class Result:
-    """``cpu``: seconds of processor; ``quiet``: on the clock, since an edge new to this run."""
+    """``cpu``: seconds of processor; ``quiet``: on the clock, since an edge new to the corpus."""
 
     day: str
     target: str
@@ -142,6 +142,7 @@ def watch(words: list[str], result: Result) -> list[str]:
     """Follow libFuzzer's progress; what it said."""
     lines: list[str] = []
     start = last_new = time.monotonic()
+    replayed = False
     process = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         cwd=REPORTS,
@@ -152,8 +153,9 @@ def watch(words: list[str], result: Result) -> list[str]:
             lines.append(line.rstrip())
             if match := PROGRESS.match(line):
                 edges = int(match[3])
-                if edges > result.edges and match[2] != "INITED":
+                if replayed and edges > result.edges:
                     last_new = time.monotonic()
+                replayed = replayed or match[2] == "INITED"
                 result.executions, result.edges = int(match[1]), edges
                 result.corpus = int(match[4])
         _, status, used = os.wait4(process.pid, 0)  # Popen.wait() does not tell what was used
@@ -161,8 +163,8 @@ def watch(words: list[str], result: Result) -> list[str]:
         result.cpu = round(used.ru_utime + used.ru_stime, 1)
     finally:
         process.kill()
-    result.seconds = round(time.monotonic() - start, 1)
-    result.quiet = round(time.monotonic() - last_new, 1)
+    end = time.monotonic()
+    result.seconds, result.quiet = round(end - start, 1), round(end - last_new, 1)
     return lines
 
 
@@ -189,18 +191,20 @@ def merge(name: str) -> None:
 
 
 def table() -> str:
-    """What the log adds up to. A run that finds no new edge adds to the silence before it."""
+    """What the log adds up to; the edges are the last run's, for the code may have changed.
+
+    A run that finds no new edge adds to the silence before it.
+    """
     sums: dict[str, Result] = {}
     crashes: dict[str, int] = {}
     for line in LOG.read_text("utf-8").splitlines():
         run = Result(**json.loads(line))
         known = sums.setdefault(run.target, Result(run.day, run.target))
-        known.quiet = run.quiet if run.edges > known.edges else known.quiet + run.seconds
-        known.edges = max(known.edges, run.edges)
+        known.quiet = run.quiet + (known.quiet if run.quiet == run.seconds else 0)
         known.seconds += run.seconds
         known.cpu += run.cpu
         known.executions += run.executions
-        known.corpus, known.day = run.corpus, run.day
+        known.edges, known.corpus, known.day = run.edges, run.corpus, run.day
         crashes[run.target] = crashes.get(run.target, 0) + bool(run.status)
     rows = [
         f"| {r.day} | {r.target} | {r.executions:,} | {r.seconds:,.0f} | {r.cpu:,.0f} "
