@@ -56,12 +56,16 @@ Cells = dict[tuple[str, int], Rows]
 Interval = tuple[float, float, float]
 
 
-def rival() -> str | None:
-    """The version of websockets; None: it is not installed, and its rows are missing."""
+def installed(package: str) -> str | None:
+    """Its version; None: it is not there, and neither are its rows."""
     try:
-        return version("websockets")
+        return version(package)
     except PackageNotFoundError:
         return None
+
+
+def rival() -> str | None:
+    return installed("websockets")
 
 
 def connection() -> Connection:
@@ -289,7 +293,7 @@ def as_json(cells: Cells, count: int, rounds: int) -> dict[str, object]:
         "backend": wsfast.backend(),
         "started": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "machine": machine.describe(),
-        "versions": {"websockets": rival(), "uvloop": version("uvloop")},
+        "versions": {"websockets": rival(), "uvloop": installed("uvloop")},
         "settings": {"connections": count, "rounds": rounds, "clock": "process CPU time",
                      "deflate": repr(CONFIG)},
         "cells": [{"what": what, "size": size, "way": way, "ns": [round(x) for x in kept(times)]}
@@ -317,7 +321,10 @@ def main() -> int:
     print(f"\n{args.connections:,} connections, {CONFIG}")
     track = Track(args.rounds)
     cells: Cells = {(CODEC, size): codec(size, args.connections, track) for size in SIZES}
-    for what in SOCKETS:
+    for what, (_, loop, _) in SOCKETS.items():
+        if loop == "uvloop" and installed(loop) is None:
+            print(f"\n{what}: MISSING, pip install uvloop")
+            continue
         cells |= through_sockets(what, args.connections, args.rounds, ways)
     for (what, size), rows in cells.items():
         print(table(what, size, rows))

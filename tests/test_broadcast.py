@@ -167,6 +167,8 @@ def test_arguments() -> None:
         broadcast([], "x", slow="block")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         broadcast([], 5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="max_unsent must be a number of bytes, not None"):
+        broadcast([Target()], "x", max_unsent=None)  # type: ignore[arg-type]
 
 
 # ---- Connection ---------------------------------------------------------------------------------
