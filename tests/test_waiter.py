@@ -232,6 +232,20 @@ def test_fire_in_the_context_of_the_task_leaves_it_to_the_next_turn(stage):
     assert stage.turn() == WOKEN
 
 
+def test_what_a_callback_raises_it_raises_once(stage):
+    called = []
+
+    def callback(answer: object) -> None:
+        called.append(answer)
+        raise RuntimeError("its own")
+
+    stage.waiter.add_done_callback(callback, context=contextvars.copy_context())
+    with pytest.raises(RuntimeError, match="its own"):
+        stage.fire()
+    stage.turn()
+    assert len(called) == 1
+
+
 @pytest.mark.parametrize("tell", ["fire", "set_result", "set_exception", "cancel"])
 def test_it_keeps_no_context_of_a_task_that_is_gone(stage, tell):
     class Value:

@@ -34,6 +34,7 @@ class Waiter:
         "_asyncio_future_blocking",
         "_callback",
         "_context",
+        "_entered",
         "_exception",
         "_loop",
         "waiting",
@@ -71,14 +72,21 @@ class Waiter:
             return
         context, self._context = self._context, None  # what its variables hold is not ours to keep
         self._callback = None
-        self.waiting = False
+        self._entered = self.waiting = False
         try:
-            context.run(callback, self._answer)  # type: ignore[union-attr]
-        except RuntimeError:  # we are in that very context: it cannot be entered twice
+            context.run(self._wake, callback)  # type: ignore[union-attr]
+        except RuntimeError:
+            if self._entered:  # the callback's own
+                raise
+            # We are in that very context: it cannot be entered twice.
             self._loop.call_soon(callback, self._answer, context=context)
         except (SystemExit, KeyboardInterrupt) as exc:
             # They end the loop, but not through uvloop's data_received, which swallows them.
             self._loop.call_soon(_reraise, exc)
+
+    def _wake(self, callback: Callable[[Any], object]) -> None:
+        self._entered = True
+        callback(self._answer)
 
     # What asyncio asks of a Future
 
