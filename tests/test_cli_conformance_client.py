@@ -138,10 +138,24 @@ def test_a_command_for_each_case(tmp_path, capsys):
     assert "2 cases: 2 passed, 0 failed" in capsys.readouterr().out
 
 
-def test_a_command_that_does_not_connect(capsys):
-    argv = ["conformance", "--client", "--only", "ping/4", "--", sys.executable, "-c", "{url}/"]
+def test_a_command_that_does_not_connect_is_run_once(tmp_path, capsys):
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'a').write('{{url}} '); raise SystemExit('no socket here')"
+    argv = ["conformance", "--client", "--timeout", "0.5", "--", sys.executable, "-c", code]
     assert cli.main(argv) == 1
-    assert "the client did not connect (SyntaxError" in capsys.readouterr().out
+    told = capsys.readouterr().err
+    assert "the client did not connect: no socket here; {url} in its words" in told
+    assert ran.read_text().split()[1:] == []
+
+
+def test_a_command_that_connects_once_only(tmp_path, capsys):
+    """Its other cases fail, each with what it said."""
+    file = tmp_path / "first"
+    play = f"runpy.run_path({str(EXAMPLE)!r}, None, '__main__')"
+    code = f"import runpy; open({str(file)!r}, 'x'); {play}"
+    argv = ["conformance", "--client", "--only", "ping/4,ping/1 ", "--timeout", "5"]
+    assert cli.main([*argv, "--", sys.executable, "-c", code, "{url}"]) == 1
+    assert "the client did not connect (FileExistsError" in capsys.readouterr().out
 
 
 def test_autobahn_s_paths():

@@ -185,7 +185,7 @@ def _server(args: argparse.Namespace, cases: list[Case]) -> int:
 def _client(args: argparse.Namespace, cases: list[Case]) -> int:
     from ..bench.progress import progress
     from . import report
-    from .receiver import Receiver
+    from .receiver import NoClient, Receiver
 
     started = time.monotonic()
     receiver = Receiver(cases, port=args.port or 0, timeout=args.timeout)
@@ -196,6 +196,8 @@ def _client(args: argparse.Namespace, cases: list[Case]) -> int:
             else:
                 print(f"{len(cases)} cases, one a connection: {receiver.url}", file=sys.stderr)
                 results = receiver.wait(update)
+    except NoClient as exc:
+        return _say(f"the client did not connect: {exc}; {{url}} in its words is where to", 1)
     finally:
         receiver.close()
     of = " ".join(args.target) or "a client"

@@ -32,12 +32,17 @@ AT_ONCE = 2  # clients that are started; each is a process
 STOP_TIMEOUT = 5.0  # seconds
 
 
+class NoClient(Exception):
+    """The command did not connect; what it wrote last."""
+
+
 class Receiver:
     """Listens on 127.0.0.1 and plays ``cases`` with who connects."""
 
     def __init__(self, cases: Sequence[Case], *, port: int = 0, timeout: float) -> None:
         self.results: dict[str, Result] = {}
         self.finished = threading.Event()
+        self._came = threading.Event()  # somebody connected
         self._cases = list(cases)
         self._left = list(cases)
         self._timeout = timeout
@@ -62,7 +67,7 @@ class Receiver:
         return self._collected("no connection for it")
 
     def run(self, command: Sequence[str], update: Callable[[float], None]) -> list[Result]:
-        """Run ``command`` once for each case."""
+        """Run ``command`` once for each case; ``NoClient``: the first did not even connect."""
         self._update = update
         said: dict[str, str] = {}
 
@@ -70,8 +75,11 @@ class Receiver:
             url = f"{self.url}/runCase?case={number}"
             said[self._cases[number - 1].name] = self._client(command, url)
 
+        one(1)
+        if not self._came.wait(self._timeout):
+            raise NoClient(said[self._cases[0].name])
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(one, range(1, len(self._cases) + 1)))
+            list(pool.map(one, range(2, len(self._cases) + 1)))
         return self._collected("the client did not connect", said)
 
     def _client(self, command: Sequence[str], url: str) -> str:
@@ -108,6 +116,7 @@ class Receiver:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            self._came.set()
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:

@@ -110,6 +110,7 @@ def _told(case: Json, painted: Any) -> Iterator[str]:
 def summary(found: Json) -> str:
     tally = found["counts"]
     must = sum([case["outcome"] == FAIL and case["level"] == "MUST" for case in found["cases"]])
-    text = f"{tally['cases']} cases: {tally[PASS]} passed, {tally[FAIL]} failed"
+    cases = "1 case" if tally["cases"] == 1 else f"{tally['cases']} cases"
+    text = f"{cases}: {tally[PASS]} passed, {tally[FAIL]} failed"
     text += f" ({must} of them a MUST)" if tally[FAIL] else ""
     return f"{text}, {tally[TOLD]} informational, {tally[SKIP]} skipped; {found['seconds']:.1f} s"
