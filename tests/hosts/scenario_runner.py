@@ -82,11 +82,13 @@ class Process:
     def seen(self, name: str) -> list[str]:
         """What the application of this scenario has noted."""
         deadline = time.monotonic() + PATIENCE
+        idle = 0  # times in a row: once may be a line that our own reader is late for
         while True:
             try:
-                facts = self.lines.get(timeout=QUIET)
+                facts = self.lines.get(timeout=QUIET / 2)
             except queue.Empty:
-                if self.idle() or time.monotonic() > deadline:
+                idle = idle + 1 if self.idle() else 0
+                if idle == 2 or time.monotonic() > deadline:
                     return ["the application does not end"]
                 continue
             if facts is None:
