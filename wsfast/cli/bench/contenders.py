@@ -97,13 +97,6 @@ RIVALS = ("picows.websockets", "picows")  # beside websockets, whose interface t
 PAIRS = (
     *[(one.id, one.plain) for one in CONTENDERS.values() if one.way],
     ("uvicorn+wsfast", "raw-tcp"),
-    *[
-        pair
-        for rival in RIVALS
-        for pair in (
-            (rival, "websockets"),
-            ("websockets+wsfast", rival),
-            ("websockets+cork", rival),
-        )
-    ],
+    *[(rival, "websockets") for rival in RIVALS],
+    *[(f"websockets+{way}", rival) for rival in RIVALS for way in ("wsfast", "cork")],
 )
