@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import machine
@@ -226,9 +227,9 @@ def through_sockets(what: str, count: int, rounds: int, ways: dict[str, Way]) ->
             if way.server not in servers:
                 servers[way.server] = Server(way.server, count, loop, unix)
         for turn in range(-2, rounds):  # the first two warm up
-            first = turn % len(ways)
+            order = Random(turn).sample(list(ways.items()), len(ways))  # as of rounds.py
             for (_, size), rows in found.items():
-                for name, way in (list(ways.items()) * 2)[first : first + len(ways)]:
+                for name, way in order:
                     took = servers[way.server].send(way.word, size)
                     if turn >= 0:
                         rows[name].append(took / count)

@@ -16,6 +16,7 @@ import wsfast.codec
 from wsfast.frames import Role
 
 OURS = "wsfast"
+WRITTEN = "wsfast + write"
 FLOOR = "minimal C"
 FLOORS = (FLOOR, "memcpy", "callable(x)")  # they do less than the job
 DECODING = ("decode", "bulk")
@@ -27,8 +28,12 @@ def our_decoder(codec: Any) -> Any:
     return codec.MessageDecoder(Role.SERVER)
 
 
+def role(case: Case) -> Role:
+    return Role.CLIENT if case.op == "encode-masked" else Role.SERVER
+
+
 def our_encode(codec: Any, case: Case) -> Work:
-    encoder = codec.FrameEncoder(Role.CLIENT if case.op == "encode-masked" else Role.SERVER)
+    encoder = codec.FrameEncoder(role(case))
     return calls(encoder.text, case.text), lambda: read_frame(encoder.text(case.text))
 
 
@@ -142,6 +147,41 @@ def woken(case: Case, feed: Callable[[bytes], Any], read: Any, value: Any = lamb
 def wsfast_queue(case: Case) -> Work:
     queue = Queue()
     return (woken if case.op == "woken" else queued)(case, queue.data_received, queue.read)
+
+
+@offers("wsfast + buffer", *DECODING, delivers="list of str by buffer_updated(); its copy counts")
+def wsfast_buffer(case: Case) -> Work:
+    """By the calls that picows has from an event loop, its copy into the buffer included."""
+    decoder, chunk, size = our_decoder(wsfast.codec), case.chunk, len(case.chunk)
+    get_buffer, buffer_updated = decoder.get_buffer, decoder.buffer_updated
+
+    def run(n: int) -> None:
+        for _ in repeat(None, n):
+            get_buffer(size)[:size] = chunk
+            buffer_updated(size)
+
+    def once() -> Any:
+        get_buffer(size)[:size] = chunk
+        return buffer_updated(size)
+
+    return run, once
+
+
+@offers(WRITTEN, *ENCODING, delivers="bytes to transport.write(), as aiohttp and picows")
+def wsfast_written(case: Case) -> Work:
+    encoder = wsfast.codec.FrameEncoder(role(case))
+    encode, text, written = encoder.text, case.text, deque[bytes](maxlen=1)
+    write = written.append
+
+    def run(n: int) -> None:
+        for _ in repeat(None, n):
+            write(encode(text))
+
+    def once() -> Any:
+        write(encode(text))
+        return read_frame(written.pop())
+
+    return run, once
 
 
 # ---- floors -------------------------------------------------------------------------------------

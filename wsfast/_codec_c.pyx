@@ -273,7 +273,7 @@ cdef class _Decoder:
         if need > self.capacity or self.held == NULL:  # an empty message is an object too
             if capacity < FIRST_RESERVE:
                 capacity = max(capacity, <Py_ssize_t>min(expected, <uint64_t>FIRST_RESERVE))
-            if last and <uint64_t>capacity > expected:
+            if last and <uint64_t>need <= expected < <uint64_t>capacity:  # the sum may have wrapped
                 capacity = expected
             self.resize(max(need, capacity), text)
         return self.data() + self.size

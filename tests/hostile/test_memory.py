@@ -286,6 +286,18 @@ def test_s07_the_longest_length(backend: ModuleType, frame: Any) -> None:
     assert beyond.length == (1 << 64) - 1
 
 
+def test_s07_announced_and_received_do_not_wrap(backend: ModuleType, frame: Any) -> None:
+    """Their sum reserves memory: wrapped, it would do so for each read anew (S5)."""
+    any_length, limits = Policy(msb="accept"), Limits(max_message=None)
+    ours = backend.MessageDecoder(Role.SERVER, policy=any_length, limits=limits)
+    ours.feed(frame(2, b"abc", fin=False, key=KEY))
+    ours.feed(frame(0, key=KEY, length=(1 << 64) - 1, width=8))
+    for _ in range(1000):
+        ours.feed(bytes(100))
+    assert (ours.buffered, ours.failed) == (100_003, None)
+    assert ours._moved <= 4 * 100_003
+
+
 def test_s05_one_extension_header_of_64_kib() -> None:
     """No grammar that backtracks (CVE-2021-32640)."""
     offers = ", ".join(["permessage-deflate; client_max_window_bits"] * 1200)

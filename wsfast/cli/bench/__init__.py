@@ -36,7 +36,7 @@ DESCRIPTION = """\
 Echo text messages through real servers over real sockets and compare the CPU time the server
 spends per message with wsfast and without, beside a raw TCP echo, the floor. Every reply is
 compared byte for byte. echo: uvicorn with wsfast's own class, raw and under Starlette. hosts:
-each library that wsfast accelerates, and a rival; also the memory of idle connections.
+each library that wsfast accelerates, and rivals; also the memory of idle connections.
 """
 
 

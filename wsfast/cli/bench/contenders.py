@@ -59,7 +59,8 @@ CONTENDERS = {
         Contender("websockets+wsfast", "websockets", LOOPS, _WEBSOCKETS, "install"),
         Contender("websockets+cork", "websockets", LOOPS, _WEBSOCKETS, "cork"),
         Contender("websockets+hook", "websockets", LOOPS, _WEBSOCKETS, "hook"),
-        Contender("picows.websockets", "picows", LOOPS, ("picows",)),
+        Contender("picows.websockets", "picows_websockets", LOOPS, ("picows",)),
+        Contender("picows", "picows", LOOPS, ("picows",)),
         Contender("uvicorn", "uvicorn", LOOPS, _UVICORN, ws="auto"),
         Contender("uvicorn+install", "uvicorn", LOOPS, _UVICORN, "install", ws="auto"),
         Contender(
@@ -90,13 +91,12 @@ CONTENDERS = {
     )
 }
 
-RIVAL = "picows.websockets"
+RIVALS = ("picows.websockets", "picows")  # beside websockets, whose interface the first has
 
 # (of, to): how many times cheaper `of` is than `to`. First each with its own host.
 PAIRS = (
     *[(one.id, one.plain) for one in CONTENDERS.values() if one.way],
     ("uvicorn+wsfast", "raw-tcp"),
-    (RIVAL, "websockets"),
-    ("websockets+wsfast", RIVAL),
-    ("websockets+cork", RIVAL),
+    *[(rival, "websockets") for rival in RIVALS],
+    *[(f"websockets+{way}", rival) for rival in RIVALS for way in ("wsfast", "cork")],
 )

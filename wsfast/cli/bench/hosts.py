@@ -95,10 +95,29 @@ def websockets(job: Job) -> None:
     _like_websockets(job, serve, ConnectionClosed, options)
 
 
-def picows(job: Job) -> None:
+def picows_websockets(job: Job) -> None:
     from picows.websockets import ConnectionClosed, serve
 
     _like_websockets(job, serve, ConnectionClosed, {})
+
+
+def picows(job: Job) -> None:
+    """Its own interface: a callback for each frame, which nobody awaits."""
+    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+
+    class Echo(WSListener):
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type == WSMsgType.TEXT:
+                transport.send(WSMsgType.TEXT, frame.get_payload_as_utf8_text())
+
+    async def main() -> None:
+        server = await ws_create_server(
+            lambda request: Echo(), sock=job.listener, max_frame_size=MAX_SIZE
+        )
+        job.ready()
+        await server.serve_forever()
+
+    run_coroutine(job.loop, main())
 
 
 def _like_websockets(
@@ -177,5 +196,14 @@ def trio_websocket(job: Job) -> None:
 
 SERVE = {
     serve.__name__: serve
-    for serve in (raw, uvicorn, websockets, picows, hypercorn, simple_websocket, trio_websocket)
+    for serve in (
+        raw,
+        uvicorn,
+        websockets,
+        picows_websockets,
+        picows,
+        hypercorn,
+        simple_websocket,
+        trio_websocket,
+    )
 }

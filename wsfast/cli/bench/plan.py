@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from .contenders import CONTENDERS, LOOPS, OWN_LOOPS
+from .contenders import CONTENDERS, LOOPS, OWN_LOOPS, RIVALS
 from .load import JSON_SIZE, json_lanes, raw_lanes, text_lanes, upgrade
 
 TYPE_CHECKING = False
@@ -33,10 +33,10 @@ class Kind(NamedTuple):
 
 
 def _hosts() -> tuple[tuple[str, ...], ...]:
-    """The contenders by host; the rival stands beside websockets, whose interface it has."""
+    """The contenders by host; the rivals take turns with websockets."""
     families: dict[str, list[str]] = {}
     for one in CONTENDERS.values():
-        host = one.plain.partition(".")[2] or one.plain
+        host = "websockets" if one.id in RIVALS else one.plain
         families.setdefault(host, []).append(one.id)
     del families[FLOOR]
     return tuple([tuple(family) for family in families.values()])
