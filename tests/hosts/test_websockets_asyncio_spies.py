@@ -71,9 +71,53 @@ class Reading(Connection):
         super().data_received(data)
 
 
+class Proxy:
+    """Stands before another object, and has none of its methods in its class."""
+
+    def __init__(self, other: Any) -> None:
+        vars(self)["other"] = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.other, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.other, name, value)
+
+
+class Proxied(Connection):
+    def __init__(self, protocol: Any, **options: Any) -> None:
+        super().__init__(Proxy(protocol), **options)
+
+
+class Noting(messages.Assembler):
+    def put(self, frame: Any) -> None:
+        self.logger.info("put %s", lab.shown(bytes(frame.data)))
+        super().put(frame)
+
+    def maybe_pause(self) -> None:
+        self.logger.info("maybe_pause")
+        super().maybe_pause()
+
+    def maybe_resume(self) -> None:
+        self.logger.info("maybe_resume")
+        super().maybe_resume()
+
+
+class Queueing(Connection):
+    """With a queue of its own class."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.recv_messages.__class__ = Noting
+        self.recv_messages.logger = self.logger
+
+
 @pytest.mark.parametrize(
     "cls",
-    [Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading],
+    [
+        *(Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading),
+        *(Proxied, Queueing),
+    ],
     ids=lambda c: c.__name__,
 )
 @pytest.mark.parametrize("name", ["iterating", "sending", "in_pieces", "echoing", "closing"])

@@ -59,6 +59,7 @@ PROTOCOL = (
     *("receive_data", "recv_frame", "events_received"),
     *("send_text", "send_binary", "send_frame", "data_to_send"),
 )
+ASSEMBLER, QUEUE = ("put", "get", "maybe_pause", "maybe_resume"), ("put", "get")
 
 
 def own(self: Any) -> bool:
@@ -66,13 +67,15 @@ def own(self: Any) -> bool:
 
     ``__module__`` would not tell: wrappers copy it.
     """
-    # process_event is what those of its subclasses call.
-    methods: list[Any] = [Connection.process_event, Assembler.put, Assembler.get, SimpleQueue.put]
-    for one, names in (self, CONNECTION), (self.protocol, PROTOCOL):
+    inbox = getattr(self, "recv_messages", None)  # there from connection_made() on
+    queue = getattr(inbox, "frames", None)
+    methods: list[Any] = [Connection.process_event]  # what those of its subclasses call
+    owners = (self, CONNECTION), (self.protocol, PROTOCOL), (inbox, ASSEMBLER), (queue, QUEUE)
+    for one, names in owners:
         for name in names:
-            method = getattr(type(one), name)
+            method = getattr(type(one), name, None)  # a proxy has none
             # One may be set on the object. Not vars(): whose dict was asked for is 0.4 us slower.
-            if getattr(getattr(one, name), "__func__", None) is not method:
+            if getattr(getattr(one, name, None), "__func__", None) is not method:
                 return False
             methods.append(method)
     return all(
