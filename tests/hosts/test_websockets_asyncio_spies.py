@@ -15,6 +15,7 @@ pytest.importorskip("websockets")
 import websockets_lab as lab
 from websockets.asyncio import messages
 from websockets.asyncio.connection import Connection
+from websockets.frames import Frame
 from websockets.protocol import Protocol, Side
 from websockets_scenarios import SCENARIOS, trace_of
 from websockets_wire import Act, perform, plain, texts
@@ -131,6 +132,17 @@ def test_subclasses_of_the_protocol(stage: Any, side: Side, name: str, cls: Any)
     stage.compare(lambda: trace_of(name, side=side, protocol=cls))
 
 
+def test_a_transport_put_there_by_hand(stage: Any) -> None:
+    """As unit tests do it: connection_made() was not called, and there is no queue."""
+
+    async def scenario(act: Act) -> None:
+        connection = plain(SERVER)(act)
+        connection.transport = act.wire
+        await act.get(connection.send("a"))
+
+    assert ("main", "returned", None) in stage.compare(lambda: perform(scenario, plain(SERVER)))[0]
+
+
 @pytest.mark.parametrize("method", ["recv", "send", "data_received"])
 @pytest.mark.parametrize("name", ["iterating", "echoing"])
 def test_methods_set_on_the_instance(stage: Any, name: str, method: str) -> None:
@@ -183,6 +195,7 @@ CLASS_SPIES = [
     (Protocol, "recv_frame"), (Protocol, "send_frame"), (Connection, "process_event"),
     (Connection, "recv"), (Connection, "send"), (Connection, "data_received"),
     (messages.Assembler, "put"), (messages.Assembler, "get"), (messages.SimpleQueue, "put"),
+    (messages.SimpleQueue, "get"), (Frame, "serialize"),
 ]  # fmt: skip
 
 

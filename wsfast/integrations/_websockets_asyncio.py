@@ -18,6 +18,7 @@ from typing import Any
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.messages import Assembler, SimpleQueue
 from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import Frame
 from websockets.protocol import OPEN, Protocol
 from websockets.version import version
 
@@ -69,7 +70,8 @@ def own(self: Any) -> bool:
     """
     inbox = getattr(self, "recv_messages", None)  # there from connection_made() on
     queue = getattr(inbox, "frames", None)
-    methods: list[Any] = [Connection.process_event]  # what those of its subclasses call
+    # process_event is what those of its subclasses call, serialize what send_frame calls.
+    methods: list[Any] = [Connection.process_event, Frame.serialize]
     owners = (self, CONNECTION), (self.protocol, PROTOCOL), (inbox, ASSEMBLER), (queue, QUEUE)
     for one, names in owners:
         for name in names:
