@@ -73,12 +73,14 @@ class Reading(Connection):
 
 
 class Proxy:
-    """Stands before another object, and has none of its methods in its class."""
+    """Stands before another object with its public names, and has no method in its own class."""
 
     def __init__(self, other: Any) -> None:
         vars(self)["other"] = other
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self.other, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -94,7 +94,7 @@ def role_of(self: Any) -> int | None:
     """1 for a client, 0 for a server; ``None`` where the library's own code must do it all. Asked
     once a connection, when the handshake has settled it."""
     protocol = self.protocol
-    if protocol._state is not OPEN:
+    if protocol.state is not OPEN:
         return None
     role = self._wsfast_role = int(protocol.side is CLIENT) if own(self) else None
     return role
