@@ -167,6 +167,7 @@ def test_methods_set_on_the_instance(stage: Any, name: str, method: str) -> None
 INNER_SPIES = [
     *[(None, name) for name in ("process_event", "send_data", "drain", "send_context")],
     *[("protocol", name) for name in ("receive_data", "events_received", "send_text")],
+    ("protocol", "close_expected"),
 ]
 
 

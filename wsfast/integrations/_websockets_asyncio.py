@@ -57,7 +57,7 @@ def configure(*, policy: str, cork: bool) -> None:
 
 CONNECTION = ("process_event", "send_context", "send_data", "drain")
 PROTOCOL = (
-    *("receive_data", "recv_frame", "events_received"),
+    *("receive_data", "recv_frame", "events_received", "close_expected"),
     *("send_text", "send_binary", "send_frame", "data_to_send"),
 )
 ASSEMBLER, QUEUE = ("put", "get", "maybe_pause", "maybe_resume"), ("put", "get")
