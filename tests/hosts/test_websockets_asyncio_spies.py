@@ -15,6 +15,7 @@ pytest.importorskip("websockets")
 import websockets_lab as lab
 from websockets.asyncio import messages
 from websockets.asyncio.connection import Connection
+from websockets.frames import Frame
 from websockets.protocol import Protocol, Side
 from websockets_scenarios import SCENARIOS, trace_of
 from websockets_wire import Act, perform, plain, texts
@@ -71,9 +72,55 @@ class Reading(Connection):
         super().data_received(data)
 
 
+class Proxy:
+    """Stands before another object with its public names, and has no method in its own class."""
+
+    def __init__(self, other: Any) -> None:
+        vars(self)["other"] = other
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.other, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.other, name, value)
+
+
+class Proxied(Connection):
+    def __init__(self, protocol: Any, **options: Any) -> None:
+        super().__init__(Proxy(protocol), **options)
+
+
+class Noting(messages.Assembler):
+    def put(self, frame: Any) -> None:
+        self.logger.info("put %s", lab.shown(bytes(frame.data)))
+        super().put(frame)
+
+    def maybe_pause(self) -> None:
+        self.logger.info("maybe_pause")
+        super().maybe_pause()
+
+    def maybe_resume(self) -> None:
+        self.logger.info("maybe_resume")
+        super().maybe_resume()
+
+
+class Queueing(Connection):
+    """With a queue of its own class."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.recv_messages.__class__ = Noting
+        self.recv_messages.logger = self.logger
+
+
 @pytest.mark.parametrize(
     "cls",
-    [Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading],
+    [
+        *(Events, Receiving, Sending, Writing, Draining, Context, Equal, Reading),
+        *(Proxied, Queueing),
+    ],
     ids=lambda c: c.__name__,
 )
 @pytest.mark.parametrize("name", ["iterating", "sending", "in_pieces", "echoing", "closing"])
@@ -85,6 +132,17 @@ def test_subclasses(stage: Any, side: Side, name: str, cls: Any) -> None:
 @pytest.mark.parametrize("name", ["iterating", "sending", "in_pieces", "echoing", "closing"])
 def test_subclasses_of_the_protocol(stage: Any, side: Side, name: str, cls: Any) -> None:
     stage.compare(lambda: trace_of(name, side=side, protocol=cls))
+
+
+def test_a_transport_put_there_by_hand(stage: Any) -> None:
+    """As unit tests do it: connection_made() was not called, and there is no queue."""
+
+    async def scenario(act: Act) -> None:
+        connection = plain(SERVER)(act)
+        connection.transport = act.wire
+        await act.get(connection.send("a"))
+
+    assert ("main", "returned", None) in stage.compare(lambda: perform(scenario, plain(SERVER)))[0]
 
 
 @pytest.mark.parametrize("method", ["recv", "send", "data_received"])
@@ -109,6 +167,7 @@ def test_methods_set_on_the_instance(stage: Any, name: str, method: str) -> None
 INNER_SPIES = [
     *[(None, name) for name in ("process_event", "send_data", "drain", "send_context")],
     *[("protocol", name) for name in ("receive_data", "events_received", "send_text")],
+    ("protocol", "close_expected"),
 ]
 
 
@@ -139,6 +198,7 @@ CLASS_SPIES = [
     (Protocol, "recv_frame"), (Protocol, "send_frame"), (Connection, "process_event"),
     (Connection, "recv"), (Connection, "send"), (Connection, "data_received"),
     (messages.Assembler, "put"), (messages.Assembler, "get"), (messages.SimpleQueue, "put"),
+    (messages.SimpleQueue, "get"), (Frame, "serialize"),
 ]  # fmt: skip
 
 

@@ -861,6 +861,26 @@ def test_frames_went_through_the_driver(stage: Any, side: Side) -> None:
     assert stage.status().hits >= before + 3
 
 
+@pytest.mark.parametrize(
+    "setting, direct",
+    [
+        (Setting(SERVER, make=server), True),
+        (Setting(SERVER, cls=lab.Parsing), True),
+        (Setting(SERVER, cls=lab.Looping), False),
+    ],
+    ids=["ServerProtocol", "Parsing", "Looping"],
+)
+def test_frames_are_taken_from_what_is_read(stage: Any, setting: Setting, direct: bool) -> None:
+    """And not by way of the parser, unless somebody would miss its steps."""
+    with stage.driver():
+        protocol: Any = setting.protocol()[0]
+        if isinstance(protocol, ServerProtocol):
+            protocol.receive_data(REQUEST)
+            accept(protocol)
+        protocol.receive_data(wire(SERVER, TEXT, b"a"))
+        assert (protocol._wsfast_parser is protocol.parser) is direct
+
+
 WRONG: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "bytes for a bytearray": lambda patch: patch.setattr(Frame, "check", as_bytes),
     "an int for an Opcode": lambda patch: patch.setattr(Frame, "check", as_int),

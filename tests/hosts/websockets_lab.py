@@ -483,6 +483,15 @@ class Parsing(Protocol):
         yield from super().parse()
 
 
+class Looping(Protocol):
+    """Sees each step of the parser."""
+
+    def parse(self) -> Any:
+        for _ in super().parse():
+            self.logger.info("parsed")
+            yield
+
+
 class Feeding(Protocol):
     """Sees the bytes before the library does."""
 
@@ -491,7 +500,7 @@ class Feeding(Protocol):
         super().receive_data(data)
 
 
-SUBCLASSES = (Receiving, Refusing, Answering, Sending, Parsing, Feeding)
+SUBCLASSES = (Receiving, Refusing, Answering, Sending, Parsing, Looping, Feeding)
 
 
 def accepts(function: Callable[..., Any], name: str) -> bool:

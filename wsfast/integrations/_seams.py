@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 REPORT = "look for a newer wsfast, or report this line"
+# What help(), typing.get_type_hints(), pickle and tracers ask of a function.
+SHOWN = ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__")
 
 
 class Refusal(Exception):
@@ -87,7 +89,7 @@ class Placed:
         self.seam = seam
         self.place = place
         self.ours = seam.replacement
-        for name in ("__name__", "__qualname__", "__doc__"):  # in help() and in messages
+        for name in SHOWN:
             if hasattr(place.raw, name):
                 setattr(self.ours, name, getattr(place.raw, name))
         if type(self.ours) is FunctionType:  # for other drivers, which may read what it replaces

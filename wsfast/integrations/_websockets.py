@@ -172,6 +172,13 @@ def parse(self: Any) -> Generator[None]:
     yield from judge
 
 
+def passes_on(parser: Any) -> bool:
+    """Whether it does nothing but delegate to our generator: a loop over that sees every step."""
+    while (inner := getattr(parser, "gi_yieldfrom", None)) is not None:
+        parser = inner
+    return getattr(parser, "gi_code", None) is parse.__code__
+
+
 def receive_data(self: Any, data: bytes | bytearray) -> None:
     """Frames are taken from ``data`` itself where none is unfinished: two copies less."""
     reader = self.reader
@@ -185,7 +192,8 @@ def receive_data(self: Any, data: bytes | bytearray) -> None:
     ):
         self._wsfast_parser = None
         _receive_data(self, data)
-        if self._wsfast_parser is True and self.parser is parser:
+        waiting = self._wsfast_parser is True and self.parser is parser
+        if waiting and (waits is parser or passes_on(parser)):
             self._wsfast_parser = parser
         return
     try:

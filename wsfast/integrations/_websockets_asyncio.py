@@ -18,6 +18,7 @@ from typing import Any
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.messages import Assembler, SimpleQueue
 from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import Frame
 from websockets.protocol import OPEN, Protocol
 from websockets.version import version
 
@@ -56,9 +57,10 @@ def configure(*, policy: str, cork: bool) -> None:
 
 CONNECTION = ("process_event", "send_context", "send_data", "drain")
 PROTOCOL = (
-    *("receive_data", "recv_frame", "events_received"),
+    *("receive_data", "recv_frame", "events_received", "close_expected"),
     *("send_text", "send_binary", "send_frame", "data_to_send"),
 )
+ASSEMBLER, QUEUE = ("put", "get", "maybe_pause", "maybe_resume"), ("put", "get")
 
 
 def own(self: Any) -> bool:
@@ -66,13 +68,16 @@ def own(self: Any) -> bool:
 
     ``__module__`` would not tell: wrappers copy it.
     """
-    # process_event is what those of its subclasses call.
-    methods: list[Any] = [Connection.process_event, Assembler.put, Assembler.get, SimpleQueue.put]
-    for one, names in (self, CONNECTION), (self.protocol, PROTOCOL):
+    inbox = getattr(self, "recv_messages", None)  # there from connection_made() on
+    queue = getattr(inbox, "frames", None)
+    # process_event is what those of its subclasses call, serialize what send_frame calls.
+    methods: list[Any] = [Connection.process_event, Frame.serialize]
+    owners = (self, CONNECTION), (self.protocol, PROTOCOL), (inbox, ASSEMBLER), (queue, QUEUE)
+    for one, names in owners:
         for name in names:
-            method = getattr(type(one), name)
+            method = getattr(type(one), name, None)  # a proxy has none
             # One may be set on the object. Not vars(): whose dict was asked for is 0.4 us slower.
-            if getattr(getattr(one, name), "__func__", None) is not method:
+            if getattr(getattr(one, name, None), "__func__", None) is not method:
                 return False
             methods.append(method)
     return all(
@@ -89,7 +94,7 @@ def role_of(self: Any) -> int | None:
     """1 for a client, 0 for a server; ``None`` where the library's own code must do it all. Asked
     once a connection, when the handshake has settled it."""
     protocol = self.protocol
-    if protocol._state is not OPEN:
+    if protocol.state is not OPEN:
         return None
     role = self._wsfast_role = int(protocol.side is CLIENT) if own(self) else None
     return role

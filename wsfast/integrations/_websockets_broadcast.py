@@ -80,9 +80,6 @@ def shared(extensions: Any, payload: bytes | bytearray, made: Made) -> bytes | N
     return compressed
 
 
-broadcast.__module__ = _broadcast.__module__
-broadcast.__signature__ = inspect.signature(_broadcast)  # type: ignore[attr-defined]
-
 _DEFLATE = "websockets.extensions.permessage_deflate:PerMessageDeflate."
 SEAMS = (
     Seam("websockets.asyncio.connection:broadcast", broadcast, reads=(

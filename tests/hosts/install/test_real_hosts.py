@@ -69,6 +69,49 @@ def test_installed_twice_and_put_back(run_python, c_backends, name, backend):
     assert (off_again["state"], off_again["moved"]) == ("off", [])
 
 
+ASKED = """
+import importlib, inspect, json, pickle, sys, typing
+import wsfast
+from wsfast.integrations._hosts import HOSTS
+from wsfast.integrations._seams import Place
+
+name = sys.argv[1]
+for group in HOSTS[name].groups:
+    importlib.import_module(group.trigger)
+
+
+def hints(function):
+    try:
+        return sorted(map(str, typing.get_type_hints(function).items()))
+    except NameError as exc:
+        return str(exc)
+
+
+def asked(target):
+    function = Place(target).raw
+    known = [getattr(function, each) for each in ("__module__", "__qualname__", "__doc__")]
+    pickled = pickle.dumps(function).decode("latin-1")
+    return [*known, str(inspect.signature(function)), hints(function), pickled]
+
+
+wsfast.install(name)
+(seams,) = [one.seams for one in wsfast.status() if one.name == name]
+on = [asked(seam) for seam in seams]
+wsfast.uninstall()
+print(json.dumps([on, [asked(seam) for seam in seams]]))
+"""
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_what_is_asked_of_the_functions(run_python, name):
+    """By tools that document, check types, or name what they trace."""
+    pytest.importorskip(HOSTS[name].groups[0].trigger)
+    done = run_python("-c", ASKED, name, WSFAST_BACKEND="python", WSFAST=None, WSFAST_REPORT=None)
+    assert done.stderr == ""
+    on, off = json.loads(done.stdout)
+    assert on == off != []
+
+
 @pytest.mark.parametrize("name", PATCHED)
 def test_late(run_python, name):
     pytest.importorskip(HOSTS[name].groups[0].trigger)
