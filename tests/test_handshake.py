@@ -124,6 +124,7 @@ def test_good_upgrades(headers):
         (changed("Sec-WebSocket-Extensions", "a; b=c d"), "bad_extensions", 400),
         (changed("Transfer-Encoding", "chunked"), "unexpected_body", 400),
         (changed("Content-Length", "5"), "unexpected_body", 400),
+        (changed("Content-Length", ""), "unexpected_body", 400),  # RFC 9112 §6.3: unrecoverable
     ],
 )
 def test_bad_upgrades(headers, name, status):

@@ -153,7 +153,7 @@ def check_upgrade(method: str | bytes, http_version: str | bytes, headers: AnyHe
     if len(host) != 1 or not _HOST(host[0]):
         raise _refusal("bad_host")
     if values(fields, b"transfer-encoding") or any(
-        length.strip(b"0") for length in values(fields, b"content-length")
+        length.strip(b"0") or not length for length in values(fields, b"content-length")
     ):
         raise _refusal("unexpected_body")  # it would be read as frames
     if values(fields, b"sec-websocket-version") != [b"13"]:
