@@ -279,6 +279,7 @@ def test_bad_connects(change, name, status):
     with pytest.raises(HandshakeError) as caught:
         check_connect(headers)
     assert (caught.value.name, caught.value.status) == (name, status)
+    assert all(field.islower() for field, _ in caught.value.headers)  # RFC 9113 §8.2.1
 
 
 def test_pseudo_headers_come_first_and_once():

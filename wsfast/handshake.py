@@ -172,7 +172,7 @@ def check_connect(headers: AnyHeaders) -> Offer:
     if len(known) != len(pseudo) or fields[: len(pseudo)] != pseudo:
         raise _refusal("bad_pseudo_header")
     if known.pop(b":method", b"") != b"CONNECT":
-        raise HandshakeError(405, [("Allow", "CONNECT")], "bad_method")
+        raise HandshakeError(405, [("allow", "CONNECT")], "bad_method")
     if known.pop(b":protocol", b"").lower() != b"websocket":
         raise _refusal("bad_protocol")
     authority = known.pop(b":authority", b"")
@@ -278,10 +278,11 @@ def _negotiate(
 
 
 def reject(status: int, headers: AnyHeaders = (), body: bytes = b"") -> Response:
-    """An answer that does not open the connection; ``status`` is 200..599.
+    """An HTTP/1.1 answer that does not open the connection; ``status`` is 200..599.
 
-    Content-Length (not to a 204 or 304) and ``Connection: close`` are added unless given.
-    ``ValueError`` for control characters in a header.
+    Content-Length (not to a 204 or 304) and ``Connection: close`` are added unless given. Over
+    HTTP/2, which has neither ``Connection`` nor capitals, send the error's ``status`` and
+    ``headers`` as they are. ``ValueError`` for control characters in a header.
     """
     if not 200 <= status <= 599:
         raise ValueError(f"status must be 200..599, not {status}")
