@@ -169,6 +169,8 @@ def test_arguments() -> None:
         broadcast([], 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="max_unsent must be a number of bytes, not None"):
         broadcast([Target()], "x", max_unsent=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not None"):
+        broadcast([Target()], "x", slow="wait", timeout=None)  # type: ignore[arg-type]
 
 
 # ---- Connection ---------------------------------------------------------------------------------

@@ -109,6 +109,8 @@ def broadcast(
         raise ValueError(f"slow must be one of {', '.join(map(repr, _POLICIES))}, not {slow!r}")
     if max_unsent is None:  # to send_prepared() it would be no limit
         raise TypeError("max_unsent must be a number of bytes, not None")
+    if timeout is None:  # to Broadcast there would be nothing to wait for
+        raise TypeError("timeout must be a number of seconds, not None")
     if not isinstance(message, PreparedMessage):
         message = PreparedMessage(message)
     waits = slow == "wait"
