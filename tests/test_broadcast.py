@@ -372,6 +372,22 @@ def test_stream_peer_that_is_closing_is_aborted_too() -> None:
     run(pair(talk, close_timeout=0.05))
 
 
+def test_stream_peer_that_ends_in_time_is_not_aborted() -> None:
+    """asyncio's abort() fails where close() found something unsent, and all of it left since."""
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        broadcast([peer], LARGE)
+        peer.disconnect()
+        assert peer.bytes_queued
+        assert len(await until_end(client)) == 2
+        await asyncio.sleep(0.6)
+        assert errors == []
+
+    run(pair(talk, close_timeout=0.5))
+
+
 def test_stream_peer_whose_half_is_closed_is_disconnected() -> None:
     """§7.1.1: after both Close frames the server closes, and may do so by halves."""
 

@@ -198,10 +198,14 @@ class StreamPeer:
             self.flush()
             self.writer.close()
         if self._abort is None:
-            abort = self.writer.transport.abort
-            self._abort = get_running_loop().call_later(self.close_timeout, abort)
+            self._abort = get_running_loop().call_later(self.close_timeout, _abort, self._transport)
 
     async def drain(self) -> None:
         """``StreamWriter.drain``; a lost connection is no error here."""
         with suppress(OSError):  # a ConnectionError, but also ETIMEDOUT, EHOSTUNREACH or TLS's
             await self.writer.drain()
+
+
+def _abort(transport: asyncio.WriteTransport) -> None:
+    with suppress(AttributeError):  # asyncio's own, where close() has written all and is done
+        transport.abort()
