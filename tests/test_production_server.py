@@ -373,6 +373,29 @@ def test_s19_a_peer_that_does_not_read_ends(run, example):
     run(main)
 
 
+def test_who_reads_what_was_left_is_not_aborted(run, example):
+    """asyncio's abort() fails where close() found something unsent, and all of it left since."""
+
+    async def answer(message):
+        return bytes(4 << 20)  # more than the buffers of a socket take
+
+    example.answer = answer
+    example.LIMITS = example.LIMITS.replace(close_timeout=0.5)
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            head = await client.reader.readexactly(1)
+            client.writer.write(client.encoder.close())
+            client.writer.write_eof()
+            while server.connections:
+                await asyncio.sleep(0.01)
+            assert len(head + await client.reader.read()) > 4 << 20
+            await asyncio.sleep(0.6)  # over close_timeout
+
+    run(main)
+
+
 def test_too_many(run, example):
     example.CONNECTIONS = 1
 

@@ -207,5 +207,5 @@ class StreamPeer:
 
 
 def _abort(transport: asyncio.WriteTransport) -> None:
-    with suppress(AttributeError):  # asyncio's own, where close() has written all and is done
+    with suppress(AttributeError):  # asyncio's own, where close() has written all
         transport.abort()
