@@ -341,6 +341,22 @@ def test_stream_peer_whose_transport_is_gone_is_passed_over() -> None:
     run(pair(talk))
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_stream_peer_whose_transport_is_gone_has_nothing_written(loop: str) -> None:
+    """Its owner still answers what was read before; uvloop refuses to write."""
+    module = pytest.importorskip(loop)
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.writer.transport.abort()
+        assert await reader.read() == b""
+        peer.connection.receive(FrameEncoder(Role.CLIENT).ping())
+        peer.flush()
+        assert peer.bytes_queued == 0
+
+    with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(pair(talk), 20))
+
+
 @pytest.mark.parametrize("slow", ["disconnect", "wait"])
 def test_stream_peer_that_never_reads_is_aborted(slow: Any) -> None:
     async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:

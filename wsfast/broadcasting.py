@@ -166,7 +166,8 @@ class StreamPeer:
     def flush(self) -> None:
         """Write what the connection has to send."""
         data = self.connection.data_to_send()
-        if data:  # behind write_eof() not even nothing may be written
+        # Behind write_eof() not even nothing may be written, on uvloop nothing to what is gone.
+        if data and not self._transport.is_closing():
             # writelines() never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254).
             self.writer.write(b"".join(data))
 
