@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,7 @@ def test_send_prepared_raises_as_send_does(connection_backend: None) -> None:
 async def pair(
     talk: Callable[[StreamPeer, asyncio.StreamReader, asyncio.StreamReader], Any],
     ours: Connection | None = None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
     **options: Any,
 ) -> None:
     """A peer on the server's side of a connection, its reader there, and the client's reader."""
@@ -231,9 +233,11 @@ async def pair(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         opened.set_result((reader, writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    here, there = tls or (None, None)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=here)
     port = server.sockets[0].getsockname()[1]
-    client, theirs = await asyncio.open_connection("127.0.0.1", port)
+    secure: Any = {"ssl": there, "server_hostname": "localhost"} if there else {}
+    client, theirs = await asyncio.open_connection("127.0.0.1", port, **secure)
     reader, writer = await opened
     try:
         await talk(StreamPeer(ours, writer, **options), reader, client)
@@ -355,6 +359,27 @@ def test_stream_peer_whose_transport_is_gone_has_nothing_written(loop: str) -> N
 
     with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
         runner.run(asyncio.wait_for(pair(talk), 20))
+
+
+@pytest.mark.parametrize("slow", ["drop", "disconnect", "wait"])
+def test_stream_peer_closed_twice_does_not_end_the_broadcast(slow: Any) -> None:
+    """asyncio's TLS then fails when asked for its buffer, and the others would get nothing."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    here, there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(here)
+    authority.configure_trust(there)
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.disconnect()
+        peer.writer.close()  # its owner's
+        other = Target()
+        assert broadcast([peer, other], "x", slow=slow).slow == []
+        assert len(other.frames) == 1 and peer.bytes_queued == 0
+        peer.flush()
+        await peer.drain()
+
+    run(pair(talk, tls=(here, there)))
 
 
 @pytest.mark.parametrize("slow", ["disconnect", "wait"])

@@ -161,7 +161,11 @@ class StreamPeer:
     @property
     def bytes_queued(self) -> int:
         """Bytes in the connection and in the transport."""
-        return self.connection.bytes_queued + self._transport.get_write_buffer_size()
+        try:
+            unsent = self._transport.get_write_buffer_size()
+        except AttributeError:  # asyncio's TLS, closed twice, has forgotten what it holds
+            unsent = 0
+        return self.connection.bytes_queued + unsent
 
     def flush(self) -> None:
         """Write what the connection has to send."""
@@ -175,10 +179,12 @@ class StreamPeer:
         """``Connection.send_prepared``, written at once; False where more than that is unsent."""
         transport, connection = self._transport, self.connection
         queued = connection.bytes_queued
+        if transport.is_closing():
+            if max_unsent is not None and self.bytes_queued > max_unsent:
+                return False  # so that disconnect() can bound how long it takes
+            raise LocalProtocolError("closing")
         if max_unsent is not None and queued + transport.get_write_buffer_size() > max_unsent:
             return False
-        if transport.is_closing():
-            raise LocalProtocolError("closing")
         if queued or connection.state is not _OPEN or connection._fragmented:
             connection.send_prepared(message)
             self.flush()
