@@ -76,7 +76,7 @@ def test_urls(url, secure, host, port, target, authority):
     "url",
     ["http://a", "a", "ws:a", "ws://", "ws:///x", "ws://a#", "ws://a/#b", "ws://a/b c",
      "ws://a/\r\nX: y", "ws://a\x00", "ws://a:0", "ws://a:65536", "ws://a:x", "ws://[::1", "ws://a]",
-     "ws://[g]", "ws://u@", "w\N{LATIN SMALL LETTER LONG S}://a"],
+     "ws://[g]", "ws://[a.ad]", "ws://u@", "w\N{LATIN SMALL LETTER LONG S}://a"],
 )  # fmt: skip
 def test_urls_refused(url):
     with pytest.raises(ValueError):

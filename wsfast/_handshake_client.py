@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(
     r"(wss?)://(?:(?P<user>[^/?#@]*)@)?"
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^/?#@:\[\]]+))(?::(?P<port>[0-9]*))?"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|(?P<name>[^/?#@:\[\]]+))(?::(?P<port>[0-9]*))?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?",
     re.IGNORECASE | re.ASCII,  # by Unicode's rules a long s is an s
 ).fullmatch
