@@ -264,11 +264,15 @@ def test_rfc_8441_5_1():
         ({":scheme": "ftp"}, "bad_pseudo_header", 400),
         ({":path": None}, "bad_pseudo_header", 400),
         ({":path": ""}, "bad_pseudo_header", 400),
+        ({":path": "http://a/"}, "bad_pseudo_header", 400),  # RFC 9113 §8.3.1
+        ({":path": "/a b"}, "bad_pseudo_header", 400),
+        ({":path": "/a\r\nb"}, "bad_pseudo_header", 400),
         ({":authority": None}, "bad_pseudo_header", 400),
         ({":authority": "a b"}, "bad_pseudo_header", 400),
         ({":status": "200"}, "bad_pseudo_header", 400),
         ({"sec-websocket-version": "8"}, "bad_version", 400),
         ({"connection": "upgrade"}, "bad_connection", 400),
+        ({"transfer-encoding": "chunked"}, "bad_connection", 400),
         ({"sec-websocket-protocol": "a, a"}, "bad_subprotocols", 400),
     ],
 )

@@ -64,7 +64,11 @@ __all__ = [
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==").fullmatch  # base64 of exactly 16 bytes
 _REQUEST_LINE = re.compile(rb"([^ ]+) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])").fullmatch
 _TARGET = re.compile(rb"/[^#]*|[A-Za-z][A-Za-z0-9+.\-]*://[^#]+").fullmatch  # RFC 9112 §3.2.1, .2
+_PATH = re.compile(rb"/[!-\"$-~]*").fullmatch  # RFC 9113 §8.3.1
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?").fullmatch
+_OF_CONNECTIONS = frozenset(  # RFC 9113 §8.2.2
+    b"connection keep-alive proxy-connection transfer-encoding upgrade".split()
+)
 # What accept() itself says, or what would contradict it.
 _OURS = frozenset(
     b"connection content-length sec-websocket-accept sec-websocket-extensions "
@@ -177,11 +181,11 @@ def check_connect(headers: AnyHeaders) -> Offer:
         raise _refusal("bad_protocol")
     authority = known.pop(b":authority", b"")
     scheme, path = known.pop(b":scheme", b""), known.pop(b":path", b"")
-    if known or scheme not in (b"http", b"https") or not _TARGET(path) or not authority:
+    if known or scheme not in (b"http", b"https") or not _PATH(path) or not authority:
         raise _refusal("bad_pseudo_header")
     if not _HOST(authority):
         raise _refusal("bad_pseudo_header")
-    if values(fields, b"connection") or values(fields, b"upgrade"):  # RFC 9113 §8.2.2
+    if any(name in _OF_CONNECTIONS for name, _ in fields):
         raise HandshakeError(400, [], "bad_connection")
     if values(fields, b"sec-websocket-version") != [b"13"]:
         raise HandshakeError(400, [("sec-websocket-version", "13")], "bad_version")
