@@ -94,7 +94,12 @@ async def serve(reader, writer, limits=LIMITS):
         pass
     finally:
         writer.close()  # flushes, for as long as the peer likes
-        asyncio.get_running_loop().call_later(limits.close_timeout, writer.transport.abort)
+        asyncio.get_running_loop().call_later(limits.close_timeout, abort, writer.transport)
+
+
+def abort(transport):
+    with contextlib.suppress(AttributeError):  # asyncio's own, where close() has written all
+        transport.abort()
 
 
 async def main():

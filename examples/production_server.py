@@ -159,7 +159,12 @@ class Session:
 
 def abort_later(writer):
     """What the peer does not read must not hold the transport open for ever."""
-    asyncio.get_running_loop().call_later(LIMITS.close_timeout, writer.transport.abort)
+    asyncio.get_running_loop().call_later(LIMITS.close_timeout, abort, writer.transport)
+
+
+def abort(transport):
+    with contextlib.suppress(AttributeError):  # asyncio's own, where close() has written all
+        transport.abort()
 
 
 async def linger(reader, writer):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,8 @@ def test_arguments() -> None:
         broadcast([], 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="max_unsent must be a number of bytes, not None"):
         broadcast([Target()], "x", max_unsent=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not None"):
+        broadcast([Target()], "x", slow="wait", timeout=None)  # type: ignore[arg-type]
 
 
 # ---- Connection ---------------------------------------------------------------------------------
@@ -220,6 +224,7 @@ def test_send_prepared_raises_as_send_does(connection_backend: None) -> None:
 async def pair(
     talk: Callable[[StreamPeer, asyncio.StreamReader, asyncio.StreamReader], Any],
     ours: Connection | None = None,
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
     **options: Any,
 ) -> None:
     """A peer on the server's side of a connection, its reader there, and the client's reader."""
@@ -229,9 +234,11 @@ async def pair(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         opened.set_result((reader, writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    here, there = tls or (None, None)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=here)
     port = server.sockets[0].getsockname()[1]
-    client, theirs = await asyncio.open_connection("127.0.0.1", port)
+    secure: Any = {"ssl": there, "server_hostname": "localhost"} if there else {}
+    client, theirs = await asyncio.open_connection("127.0.0.1", port, **secure)
     reader, writer = await opened
     try:
         await talk(StreamPeer(ours, writer, **options), reader, client)
@@ -339,6 +346,43 @@ def test_stream_peer_whose_transport_is_gone_is_passed_over() -> None:
     run(pair(talk))
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_stream_peer_whose_transport_is_gone_has_nothing_written(loop: str) -> None:
+    """Its owner still answers what was read before; uvloop refuses to write."""
+    module = pytest.importorskip(loop)
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.writer.transport.abort()
+        assert await reader.read() == b""
+        peer.connection.receive(FrameEncoder(Role.CLIENT).ping())
+        peer.flush()
+        assert peer.bytes_queued == 0
+
+    with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(pair(talk), 20))
+
+
+@pytest.mark.parametrize("slow", ["drop", "disconnect", "wait"])
+def test_stream_peer_closed_twice_does_not_end_the_broadcast(slow: Any) -> None:
+    """asyncio's TLS then fails when asked for its buffer, and the others would get nothing."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    here, there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(here)
+    authority.configure_trust(there)
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        peer.disconnect()
+        peer.writer.close()  # its owner's
+        other = Target()
+        assert broadcast([peer, other], "x", slow=slow).slow == []
+        assert len(other.frames) == 1 and peer.bytes_queued == 0
+        peer.flush()
+        await peer.drain()
+
+    run(pair(talk, tls=(here, there)))
+
+
 @pytest.mark.parametrize("slow", ["disconnect", "wait"])
 def test_stream_peer_that_never_reads_is_aborted(slow: Any) -> None:
     async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
@@ -368,6 +412,23 @@ def test_stream_peer_that_is_closing_is_aborted_too() -> None:
         assert peer.bytes_queued == 0
 
     run(pair(talk, close_timeout=0.05))
+
+
+def test_stream_peer_that_ends_in_time_is_not_aborted() -> None:
+    """asyncio's abort() fails where close() found something unsent, and all of it left since."""
+
+    async def talk(peer: StreamPeer, reader: Any, client: Any) -> None:
+        errors: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        broadcast([peer], LARGE)
+        peer.disconnect()
+        assert peer.bytes_queued
+        with suppress(ConnectionError):  # on a machine that is too slow for it
+            await until_end(client)
+        await asyncio.sleep(0.6)
+        assert errors == []
+
+    run(pair(talk, close_timeout=0.5))
 
 
 def test_stream_peer_whose_half_is_closed_is_disconnected() -> None:

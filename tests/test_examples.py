@@ -296,3 +296,24 @@ def test_the_server_does_not_wait_for_ever_for_a_peer_that_does_not_read() -> No
                     await writer.drain()
 
     asyncio.run(main())
+
+
+def test_the_server_does_not_abort_who_reads_at_last() -> None:
+    """asyncio's abort() fails where close() found something unsent, and all of it left since."""
+    serve = runpy.run_path(str(SERVER))["serve"]
+    serve.__globals__["WRITE_TIMEOUT"] = 0.2
+    brief = partial(serve, limits=Limits(close_timeout=0.6))
+    errors: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context["message"]))
+        async with unread(brief) as writer:
+            writer.write(512 * FRAME)
+            await asyncio.sleep(0.4)  # the server has given up
+            writer.transport.set_protocol(asyncio.Protocol())  # which only reads
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+            await asyncio.sleep(0.8)
+
+    asyncio.run(main())
+    assert not [error for error in errors if "abort" in error]

@@ -124,6 +124,7 @@ def test_good_upgrades(headers):
         (changed("Sec-WebSocket-Extensions", "a; b=c d"), "bad_extensions", 400),
         (changed("Transfer-Encoding", "chunked"), "unexpected_body", 400),
         (changed("Content-Length", "5"), "unexpected_body", 400),
+        (changed("Content-Length", ""), "unexpected_body", 400),  # RFC 9112 §6.3: unrecoverable
     ],
 )
 def test_bad_upgrades(headers, name, status):
@@ -263,11 +264,15 @@ def test_rfc_8441_5_1():
         ({":scheme": "ftp"}, "bad_pseudo_header", 400),
         ({":path": None}, "bad_pseudo_header", 400),
         ({":path": ""}, "bad_pseudo_header", 400),
+        ({":path": "http://a/"}, "bad_pseudo_header", 400),  # RFC 9113 §8.3.1
+        ({":path": "/a b"}, "bad_pseudo_header", 400),
+        ({":path": "/a\r\nb"}, "bad_pseudo_header", 400),
         ({":authority": None}, "bad_pseudo_header", 400),
         ({":authority": "a b"}, "bad_pseudo_header", 400),
         ({":status": "200"}, "bad_pseudo_header", 400),
         ({"sec-websocket-version": "8"}, "bad_version", 400),
         ({"connection": "upgrade"}, "bad_connection", 400),
+        ({"transfer-encoding": "chunked"}, "bad_connection", 400),
         ({"sec-websocket-protocol": "a, a"}, "bad_subprotocols", 400),
     ],
 )
@@ -278,6 +283,7 @@ def test_bad_connects(change, name, status):
     with pytest.raises(HandshakeError) as caught:
         check_connect(headers)
     assert (caught.value.name, caught.value.status) == (name, status)
+    assert all(field.islower() for field, _ in caught.value.headers)  # RFC 9113 §8.2.1
 
 
 def test_pseudo_headers_come_first_and_once():

@@ -76,11 +76,18 @@ def test_urls(url, secure, host, port, target, authority):
     "url",
     ["http://a", "a", "ws:a", "ws://", "ws:///x", "ws://a#", "ws://a/#b", "ws://a/b c",
      "ws://a/\r\nX: y", "ws://a\x00", "ws://a:0", "ws://a:65536", "ws://a:x", "ws://[::1", "ws://a]",
-     "ws://[g]", "ws://u@"],
+     "ws://[g]", "ws://[a.ad]", "ws://u@", "w\N{LATIN SMALL LETTER LONG S}://a"],
 )  # fmt: skip
 def test_urls_refused(url):
     with pytest.raises(ValueError):
         ClientHandshake(url)
+
+
+@pytest.mark.parametrize("char", "\xa0\N{ACCOUNT OF}／？＃＠：［］")
+def test_s23_no_host_with_what_ends_one(char):
+    """NFKC makes ASCII of them behind the URL's parser: CVE-2019-9636, CVE-2019-10160."""
+    with pytest.raises(ValueError, match="not a host name"):
+        ClientHandshake(f"ws://evil.example{char}.good.example/")
 
 
 def test_user_information_becomes_basic_authorization():

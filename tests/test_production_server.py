@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -369,6 +369,30 @@ def test_s19_a_peer_that_does_not_read_ends(run, example):
             while server.sessions:
                 client.writer.write(client.encoder.binary(bytes(500_000)))
                 await asyncio.sleep(0.005)
+
+    run(main)
+
+
+def test_who_reads_what_was_left_is_not_aborted(run, example):
+    """asyncio's abort() fails where close() found something unsent, and all of it left since."""
+
+    async def answer(message):
+        return bytes(4 << 20)  # more than the buffers of a socket take
+
+    example.answer = answer
+    example.LIMITS = example.LIMITS.replace(close_timeout=0.5)
+
+    async def main(connect, server):
+        async with connect() as client:
+            client.writer.write(client.encoder.text("a"))
+            await client.reader.readexactly(1)
+            client.writer.write(client.encoder.close())
+            client.writer.write_eof()
+            while server.connections:
+                await asyncio.sleep(0.01)
+            with suppress(ConnectionError):  # on a machine that is too slow for it
+                await client.reader.read()
+            await asyncio.sleep(0.6)  # over close_timeout
 
     run(main)
 

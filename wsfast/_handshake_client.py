@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 _URL = re.compile(
     r"(wss?)://(?:(?P<user>[^/?#@]*)@)?"
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^/?#@:\[\]]+))(?::(?P<port>[0-9]*))?"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|(?P<name>[^/?#@:\[\]]+))(?::(?P<port>[0-9]*))?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # by Unicode's rules a long s is an s
 ).fullmatch
+_ENDS_HOST = re.compile(r"[ /?#@:\[\]]").search
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?").fullmatch
 _OURS = frozenset(
     b"connection content-length sec-websocket-extensions sec-websocket-key "
@@ -233,7 +234,10 @@ def _read_url(handshake: ClientHandshake, url: str) -> str | None:
 def _ascii_host(host: str) -> str:
     if host.isascii():
         return host
-    return host.encode("idna").decode()  # UnicodeError is a ValueError
+    name = host.encode("idna").decode()  # UnicodeError is a ValueError
+    if _ENDS_HOST(name):  # NFKC makes such of other characters: CVE-2019-9636
+        raise ValueError(f"not a host name: {host!r}")
+    return name
 
 
 def _ascii_target(target: str) -> str:

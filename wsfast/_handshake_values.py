@@ -95,7 +95,7 @@ class Offer:
 
 
 class Response:
-    """An answer. ``bytes(response)`` is its HTTP/1.1 form; over HTTP/2 send the fields."""
+    """An answer. ``bytes(response)`` is its HTTP/1.1 form; over HTTP/2 send accept()'s fields."""
 
     __slots__ = ("body", "extensions", "headers", "status", "subprotocol")
 

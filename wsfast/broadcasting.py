@@ -109,6 +109,8 @@ def broadcast(
         raise ValueError(f"slow must be one of {', '.join(map(repr, _POLICIES))}, not {slow!r}")
     if max_unsent is None:  # to send_prepared() it would be no limit
         raise TypeError("max_unsent must be a number of bytes, not None")
+    if timeout is None:  # to Broadcast there would be nothing to wait for
+        raise TypeError("timeout must be a number of seconds, not None")
     if not isinstance(message, PreparedMessage):
         message = PreparedMessage(message)
     waits = slow == "wait"
@@ -159,12 +161,17 @@ class StreamPeer:
     @property
     def bytes_queued(self) -> int:
         """Bytes in the connection and in the transport."""
-        return self.connection.bytes_queued + self._transport.get_write_buffer_size()
+        try:
+            unsent = self._transport.get_write_buffer_size()
+        except AttributeError:  # asyncio's TLS, closed twice, has forgotten what it holds
+            unsent = 0
+        return self.connection.bytes_queued + unsent
 
     def flush(self) -> None:
         """Write what the connection has to send."""
         data = self.connection.data_to_send()
-        if data:  # behind write_eof() not even nothing may be written
+        # Behind write_eof() not even nothing may be written, on uvloop nothing to what is gone.
+        if data and not self._transport.is_closing():
             # writelines() never pauses before 3.12.9 and 3.13.2 (CVE-2024-12254).
             self.writer.write(b"".join(data))
 
@@ -172,10 +179,12 @@ class StreamPeer:
         """``Connection.send_prepared``, written at once; False where more than that is unsent."""
         transport, connection = self._transport, self.connection
         queued = connection.bytes_queued
+        if transport.is_closing():
+            if max_unsent is not None and self.bytes_queued > max_unsent:
+                return False  # so that disconnect() can bound how long it takes
+            raise LocalProtocolError("closing")
         if max_unsent is not None and queued + transport.get_write_buffer_size() > max_unsent:
             return False
-        if transport.is_closing():
-            raise LocalProtocolError("closing")
         if queued or connection.state is not _OPEN or connection._fragmented:
             connection.send_prepared(message)
             self.flush()
@@ -196,10 +205,14 @@ class StreamPeer:
             self.flush()
             self.writer.close()
         if self._abort is None:
-            abort = self.writer.transport.abort
-            self._abort = get_running_loop().call_later(self.close_timeout, abort)
+            self._abort = get_running_loop().call_later(self.close_timeout, _abort, self._transport)
 
     async def drain(self) -> None:
         """``StreamWriter.drain``; a lost connection is no error here."""
         with suppress(OSError):  # a ConnectionError, but also ETIMEDOUT, EHOSTUNREACH or TLS's
             await self.writer.drain()
+
+
+def _abort(transport: asyncio.WriteTransport) -> None:
+    with suppress(AttributeError):  # asyncio's own, where close() has written all
+        transport.abort()

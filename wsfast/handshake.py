@@ -64,7 +64,11 @@ __all__ = [
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==").fullmatch  # base64 of exactly 16 bytes
 _REQUEST_LINE = re.compile(rb"([^ ]+) ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])").fullmatch
 _TARGET = re.compile(rb"/[^#]*|[A-Za-z][A-Za-z0-9+.\-]*://[^#]+").fullmatch  # RFC 9112 §3.2.1, .2
+_PATH = re.compile(rb"/[!-\"$-~]*").fullmatch  # RFC 9113 §8.3.1
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?").fullmatch
+_OF_CONNECTIONS = frozenset(  # RFC 9113 §8.2.2
+    b"connection keep-alive proxy-connection transfer-encoding upgrade".split()
+)
 # What accept() itself says, or what would contradict it.
 _OURS = frozenset(
     b"connection content-length sec-websocket-accept sec-websocket-extensions "
@@ -153,7 +157,7 @@ def check_upgrade(method: str | bytes, http_version: str | bytes, headers: AnyHe
     if len(host) != 1 or not _HOST(host[0]):
         raise _refusal("bad_host")
     if values(fields, b"transfer-encoding") or any(
-        length.strip(b"0") for length in values(fields, b"content-length")
+        length.strip(b"0") or not length for length in values(fields, b"content-length")
     ):
         raise _refusal("unexpected_body")  # it would be read as frames
     if values(fields, b"sec-websocket-version") != [b"13"]:
@@ -172,16 +176,16 @@ def check_connect(headers: AnyHeaders) -> Offer:
     if len(known) != len(pseudo) or fields[: len(pseudo)] != pseudo:
         raise _refusal("bad_pseudo_header")
     if known.pop(b":method", b"") != b"CONNECT":
-        raise HandshakeError(405, [("Allow", "CONNECT")], "bad_method")
+        raise HandshakeError(405, [("allow", "CONNECT")], "bad_method")
     if known.pop(b":protocol", b"").lower() != b"websocket":
         raise _refusal("bad_protocol")
     authority = known.pop(b":authority", b"")
     scheme, path = known.pop(b":scheme", b""), known.pop(b":path", b"")
-    if known or scheme not in (b"http", b"https") or not _TARGET(path) or not authority:
+    if known or scheme not in (b"http", b"https") or not _PATH(path) or not authority:
         raise _refusal("bad_pseudo_header")
     if not _HOST(authority):
         raise _refusal("bad_pseudo_header")
-    if values(fields, b"connection") or values(fields, b"upgrade"):  # RFC 9113 §8.2.2
+    if any(name in _OF_CONNECTIONS for name, _ in fields):
         raise HandshakeError(400, [], "bad_connection")
     if values(fields, b"sec-websocket-version") != [b"13"]:
         raise HandshakeError(400, [("sec-websocket-version", "13")], "bad_version")
@@ -278,10 +282,11 @@ def _negotiate(
 
 
 def reject(status: int, headers: AnyHeaders = (), body: bytes = b"") -> Response:
-    """An answer that does not open the connection; ``status`` is 200..599.
+    """An HTTP/1.1 answer that does not open the connection; ``status`` is 200..599.
 
-    Content-Length (not to a 204 or 304) and ``Connection: close`` are added unless given.
-    ``ValueError`` for control characters in a header.
+    Content-Length (not to a 204 or 304) and ``Connection: close`` are added unless given. Over
+    HTTP/2, which has neither ``Connection`` nor capitals, send the error's ``status`` and
+    ``headers`` as they are. ``ValueError`` for control characters in a header.
     """
     if not 200 <= status <= 599:
         raise ValueError(f"status must be 200..599, not {status}")
