@@ -4,9 +4,9 @@
 
 Compression is on, without context takeover of the server. First the codec alone, then the whole
 of asyncio servers that write to as many connections, of TCP on loopback and of a Unix socket, as
-behind a proxy on the same machine, on asyncio's own event loop and on uvloop: CPU time of their
-process, kernel included, until all is written. Exit status: 0; 1 with --strict when a bar is
-missed.
+behind a proxy on the same machine, on asyncio's own event loop and on uvloop, and once without
+compression: CPU time of their process, kernel included, until all is written. Exit status: 0; 1
+with --strict when a bar is missed.
 """
 
 from __future__ import annotations
@@ -39,15 +39,27 @@ from wsfast.cli.bench.stats import ratio
 SERVERS = Path(__file__).with_name("broadcast_servers.py")
 SIZES = (110, 16 << 10)
 CODEC = "codec"
-SOCKETS = {  # their names, to title, loop, whether of a Unix socket
-    "server, TCP": ("Server, through TCP", "asyncio", False),
-    "server, TCP, uvloop": ("Server, through TCP, uvloop", "uvloop", False),
-    "server, Unix": ("Server, through a Unix socket", "asyncio", True),
-    "server, Unix, uvloop": ("Server, through a Unix socket, uvloop", "uvloop", True),
+OFFER = "permessage-deflate; server_no_context_takeover; server_max_window_bits=12"
+
+
+@dataclass(frozen=True)
+class Place:
+    title: str
+    loop: str = "asyncio"
+    unix: bool = False  # a Unix socket
+    offer: str = OFFER
+
+
+SOCKETS = {
+    "server, TCP": Place("Server, through TCP"),
+    "server, TCP, uvloop": Place("Server, through TCP, uvloop", "uvloop"),
+    "server, Unix": Place("Server, through a Unix socket", unix=True),
+    "server, Unix, uvloop": Place("Server, through a Unix socket, uvloop", "uvloop", unix=True),
+    "server, TCP, plain": Place("Server, through TCP, without compression", offer=""),
 }
 BARS = {
     CODEC: {110: 20, 16 << 10: 20},
-    **{name: {110: 2.5, 16 << 10: 10} for name in SOCKETS},
+    **{name: {110: 2.5, 16 << 10: 10} for name, place in SOCKETS.items() if place.offer},
 }
 OURS, EACH, RIVAL = "prepared", "sent to each", "websockets broadcast()"
 FLOOR = "floor: transport.write(), ready made"
@@ -75,12 +87,16 @@ def connection() -> Connection:
     return Connection(Role.SERVER, extensions=[agreed])
 
 
-def check(frame: bytes, size: int) -> None:
-    """One connection's copy is the message, compressed."""
-    agreed = [("server_no_context_takeover", None), ("server_max_window_bits", "12")]
-    client = CONFIG.confirm(agreed)
-    assert client is not None and len(frame) < size
-    assert MessageDecoder(Role.CLIENT, inflate=client.inflater()).feed(frame) == [text(size)]
+def check(frame: bytes, size: int, offer: str = OFFER) -> None:
+    """One connection's copy is the message, compressed if that was offered."""
+    inflate = None
+    if offer:
+        agreed = [("server_no_context_takeover", None), ("server_max_window_bits", "12")]
+        client = CONFIG.confirm(agreed)
+        assert client is not None
+        inflate = client.inflater()
+    assert (len(frame) < size) == bool(offer)
+    assert MessageDecoder(Role.CLIENT, inflate=inflate).feed(frame) == [text(size)]
 
 
 def codec(size: int, count: int, track: Track) -> Rows:
@@ -145,21 +161,20 @@ WAYS = {
     "floor: socket.send(), ready made": Way("wsfast", "kernel"),
 }
 REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-    b"server_max_window_bits=12\r\n\r\n"
+    "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
 
 
 class Server:
     """One of broadcast_servers.py, and its clients; they read all before the next message."""
 
-    def __init__(self, name: str, count: int, loop: str, unix: bool) -> None:
+    def __init__(self, name: str, count: int, place: Place) -> None:
+        self.offer = place.offer
         self.selector = selectors.DefaultSelector()
         with tempfile.TemporaryDirectory() as folder:  # of a socket that all are connected to
-            path = [f"{folder}/socket"] if unix else []
-            command = [sys.executable, str(SERVERS), name, loop, str(count), *path]
+            path = [f"{folder}/socket"] if place.unix else []
+            command = [sys.executable, str(SERVERS), name, place.loop, str(count), *path]
             self.child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -177,11 +192,13 @@ class Server:
         else:
             one = socket.socket(socket.AF_UNIX)
             one.connect(address)
-        one.sendall(REQUEST)
+        extensions = f"Sec-WebSocket-Extensions: {self.offer}\r\n" if self.offer else ""
+        one.sendall(f"{REQUEST}{extensions}\r\n".encode())
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
             answer += one.recv(1 << 16)
-        assert b"server_no_context_takeover; server_max_window_bits=12" in answer, answer
+        assert self.offer.encode() in answer, answer
+        assert (b"permessage-deflate" in answer) == bool(self.offer), answer
         self.selector.register(one, selectors.EVENT_READ)
         return one
 
@@ -190,7 +207,7 @@ class Server:
         assert self.child.stdin is not None
         print(word, size, file=self.child.stdin, flush=True)
         took = int(self.line())
-        check(self.read(), size)
+        check(self.read(), size, self.offer)
         return took
 
     def read(self) -> bytes:
@@ -221,11 +238,10 @@ class Server:
 def through_sockets(what: str, count: int, rounds: int, ways: dict[str, Way]) -> Cells:
     found: Cells = {(what, size): {name: [] for name in ways} for size in SIZES}
     servers: dict[str, Server] = {}
-    _, loop, unix = SOCKETS[what]
     try:
         for way in ways.values():
             if way.server not in servers:
-                servers[way.server] = Server(way.server, count, loop, unix)
+                servers[way.server] = Server(way.server, count, SOCKETS[what])
         for turn in range(-2, rounds):  # the first two warm up
             order = Random(turn).sample(list(ways.items()), len(ways))  # as of rounds.py
             for (_, size), rows in found.items():
@@ -253,6 +269,7 @@ def verdicts(cells: Cells) -> list[tuple[str, int, str, float, Interval | None]]
         (what, size, name, BARS[what][size], compared(rows, name) if name in rows else None)
         for name in JUDGED
         for (what, size), rows in cells.items()
+        if what in BARS
     ]
 
 
@@ -263,7 +280,7 @@ def table(what: str, size: int, rows: Rows) -> str:
         cheaper = "" if name == OURS else tables.times(compared(rows, name))
         lines.append([name, tables.number(mid), f"{tables.number(low)}..{tables.number(high)}",
                       cheaper, f"{len(kept(found))}/{len(found)}"])  # fmt: skip
-    name = "Codec alone" if what == CODEC else SOCKETS[what][0]
+    name = "Codec alone" if what == CODEC else SOCKETS[what].title
     title = f"\n## {name}, ns per connection · {size:,} B\n\n"
     return title + tables.grid(["", "median", "min..max", f"{OURS} is x cheaper", "batches"], lines)
 
@@ -322,8 +339,8 @@ def main() -> int:
     print(f"\n{args.connections:,} connections, {CONFIG}")
     track = Track(args.rounds)
     cells: Cells = {(CODEC, size): codec(size, args.connections, track) for size in SIZES}
-    for what, (_, loop, _) in SOCKETS.items():
-        if loop == "uvloop" and installed(loop) is None:
+    for what, place in SOCKETS.items():
+        if place.loop == "uvloop" and installed("uvloop") is None:
             print(f"\n{what}: MISSING, pip install uvloop")
             continue
         cells |= through_sockets(what, args.connections, args.rounds, ways)

@@ -178,7 +178,15 @@ def test_failures_are_told_and_trust_nobody(capsys):
     assert "instead of a text of 5 bytes" in case["seen"]
     assert "expected: the message back" in captured.err
     assert "1 failed (1 of them a MUST)" in captured.err
+    assert "no text comes back" in captured.err
     assert "\x1b" not in captured.err
+
+
+def test_an_echo_server_is_not_told_to_echo(capsys):
+    with running() as server:
+        argv = ["conformance", f"ws://127.0.0.1:{server.port}/", "--only", "framing/hello"]
+        assert cli.main(argv) == 0
+    assert "no text comes back" not in capsys.readouterr().err
 
 
 def test_without_a_limit_its_cases_are_informational(capsys):

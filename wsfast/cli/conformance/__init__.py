@@ -176,6 +176,8 @@ def _server(args: argparse.Namespace, cases: list[Case]) -> int:
     except Unreachable as exc:
         trust = ", or see --insecure" if url.secure else ""
         return _say(f"no WebSocket server at {target}: {exc}; start one that echoes{trust}", 1)
+    if not prober.echoes():
+        _say("no text comes back from it; most cases fail where the server does not echo", 0)
     started = time.monotonic()
     with progress("cases") as update:
         results = prober.run(cases, update)

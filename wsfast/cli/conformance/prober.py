@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from .case import SERVER, Failed, Result, judge
+from .case import MUST, PASS, SERVER, Case, Failed, Result, judge
 from .link import SocketLink, connect
+from .scripts import answers, text
 from .talk import Talk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .case import Case
     from .opening import Url
 
 AT_ONCE = 8  # cases
 DEFAULT_LIMIT = 1 << 20  # bytes; what most libraries have
+ECHO = Case("echo", "RFC 6455 §5.6", MUST, "a text comes back", answers(text("echo")))
 
 
 class Unreachable(Exception):
@@ -44,6 +45,9 @@ class Prober:
                 talk.goodbye()
         except (Failed, OSError) as exc:
             raise Unreachable(str(exc) or type(exc).__name__) from None
+
+    def echoes(self) -> bool:
+        return self.play(ECHO).outcome == PASS
 
     def play(self, case: Case) -> Result:
         """One case on a connection of its own."""
