@@ -18,7 +18,8 @@ CORE = sorted(glob.glob("csrc/*.c"))
 HEADERS = ["wsfast/include/wsf.h", *sorted(glob.glob("csrc/*.h"))]
 PYTHON = sys.implementation.name
 MSVC = sys.platform == "win32"
-FLAGS = ["/std:c11"] if MSVC else ["-std=c11", "-O3"]
+# Each extension has a core of its own, which no other library's names may take the place of.
+FLAGS = ["/std:c11"] if MSVC else ["-std=c11", "-O3", "-fvisibility=hidden"]
 if not MSVC and "-g" not in os.environ.get("CFLAGS", "").split():
     FLAGS.append("-g0")  # Python's own -g makes the wheel four times as big
 
@@ -29,7 +30,7 @@ def extension(name: str, sources: list[str], optional: bool = False) -> Extensio
         sources,
         optional=optional,
         include_dirs=["wsfast/include", "csrc"],
-        depends=HEADERS,
+        depends=[*HEADERS, "setup.py"],  # its flags
         extra_compile_args=FLAGS,
         # No lines of Python in the generated C's tracebacks, no unused checks of Cython's own.
         define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],
