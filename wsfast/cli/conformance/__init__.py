@@ -196,7 +196,8 @@ def _client(args: argparse.Namespace, cases: list[Case]) -> int:
             if args.target:
                 results = receiver.run(args.target, update)
             else:
-                print(f"{len(cases)} cases, one a connection: {receiver.url}", file=sys.stderr)
+                number = report.so_many(len(cases))
+                print(f"{number}, one a connection: {receiver.url}", file=sys.stderr)
                 results = receiver.wait(update)
     except NoClient as exc:
         return _say(f"the client did not connect: {exc}; {{url}} in its words is where to", 1)

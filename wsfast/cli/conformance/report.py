@@ -107,10 +107,13 @@ def _told(case: Json, painted: Any) -> Iterator[str]:
     yield f"      seen:     {printable(case['seen'])}"
 
 
+def so_many(cases: int) -> str:
+    return "1 case" if cases == 1 else f"{cases} cases"
+
+
 def summary(found: Json) -> str:
     tally = found["counts"]
     must = sum([case["outcome"] == FAIL and case["level"] == "MUST" for case in found["cases"]])
-    cases = "1 case" if tally["cases"] == 1 else f"{tally['cases']} cases"
-    text = f"{cases}: {tally[PASS]} passed, {tally[FAIL]} failed"
+    text = f"{so_many(tally['cases'])}: {tally[PASS]} passed, {tally[FAIL]} failed"
     text += f" ({must} of them a MUST)" if tally[FAIL] else ""
     return f"{text}, {tally[TOLD]} informational, {tally[SKIP]} skipped; {found['seconds']:.1f} s"
