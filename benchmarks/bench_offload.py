@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from random import Random
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 import machine
 import tables
-from deflate_cases import live
 from rounds import summary
 from uvicorn import Config
 from uvicorn.server import ServerState
 
 import wsfast
+from wsfast.cli.bench.events import cut, live
 from wsfast.uvicorn import WebSocketProtocol
 
 SIZES = (256, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 8 << 20)
@@ -71,11 +70,7 @@ async def opened(cls: type[WebSocketProtocol]) -> Any:
 
 
 def text(size: int) -> str:
-    r, lines, length = Random(7692), [], 0
-    while length < size:
-        lines.append(json.dumps(live(r, len(lines)), separators=(",", ":")))
-        length += len(lines[-1]) + 1
-    return "\n".join(lines)[:size]
+    return cut(live, Random(7692), size, 1)[0]
 
 
 async def race(size: int, rounds: int) -> dict[str, tuple[list[float], list[float]]]:

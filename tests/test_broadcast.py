@@ -173,6 +173,11 @@ def test_arguments() -> None:
         broadcast([Target()], "x", max_unsent=None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="timeout must be a number of seconds, not None"):
         broadcast([Target()], "x", slow="wait", timeout=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'>=' not supported"):
+        broadcast([Target()], "x", timeout="1")  # type: ignore[arg-type]
+    for wrong in (-1, float("nan")):
+        with pytest.raises(ValueError, match=f"0 or more, not {wrong}"):
+            broadcast([Target()], "x", timeout=wrong)
 
 
 # ---- Connection ---------------------------------------------------------------------------------

@@ -74,13 +74,13 @@ def test_what_is_not_installed_exits_with_3_and_says_what(argv, module, capsys, 
 def test_optional_parts_are_left_out_where_they_are_not_installed(monkeypatch):
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
     assert plan.choose_loops("echo", None) == ("asyncio",)
-    assert plan.choose_apps("echo", None) == ("raw",)
+    assert plan.choose_apps("echo", None) == ("raw", "deflate")
 
 
 def test_the_realistic_row_comes_first_and_has_no_floor():
     servers = plan.KINDS["echo"].servers
     groups = plan.groups("echo", plan.LOOPS, plan.APPS, servers)
-    assert [group.app for group in groups] == ["starlette"] * 2 + ["raw"] * 12
+    assert [group.app for group in groups] == ["starlette"] * 2 + ["raw"] * 12 + ["deflate"] * 8
     assert groups[0].servers == ("uvicorn", "uvicorn+wsfast")
     assert groups[2].servers == servers
 

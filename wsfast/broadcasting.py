@@ -111,6 +111,8 @@ def broadcast(
         raise TypeError("max_unsent must be a number of bytes, not None")
     if timeout is None:  # to Broadcast there would be nothing to wait for
         raise TypeError("timeout must be a number of seconds, not None")
+    if not timeout >= 0:  # a NaN is not
+        raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
     if not isinstance(message, PreparedMessage):
         message = PreparedMessage(message)
     waits = slow == "wait"

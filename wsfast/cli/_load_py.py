@@ -19,77 +19,164 @@ HEAD_MAX = 16 << 10
 NO_BOUND = 1 << 63
 
 
-class _Lane:
-    """One connection: what it sends and expects, and where in that it is."""
+class Lane:
+    """One connection: what it sends, and whether the right things come back."""
 
-    def __init__(self, item: tuple[bytes, bytes, int], in_flight: int) -> None:
+    sock: socket.socket
+
+    def __init__(self) -> None:
+        self.outstanding = 0  # messages started, reply not complete
+
+    def open(self, host: str, port: int, deadline: float) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        self.sock.settimeout(left(deadline))
+        self.sock.connect((host, port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.greet(deadline)
+        self.sock.setblocking(False)
+
+    def close(self) -> None:
+        if hasattr(self, "sock"):
+            self.sock.close()
+
+    def flush(self) -> None:
+        while data := self.unsent():
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                return
+            self.gone(sent)
+
+    def receive(self) -> tuple[int, int]:
+        """(replies completed, of them wrong), of what has arrived."""
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return 0, 0
+        if not data:
+            raise ConnectionResetError
+        complete, wrong, begun = self.take(data)
+        if begun > self.outstanding:
+            raise ConnectionError("the server sent more than was asked for")
+        self.outstanding -= complete
+        return complete, wrong
+
+    def greet(self, deadline: float) -> None:
+        """The opening handshake, on a socket that waits."""
+        raise NotImplementedError
+
+    def start(self, count: int) -> None:
+        """Allow so many more messages to leave."""
+        raise NotImplementedError
+
+    def unsent(self) -> bytes | bytearray | memoryview:
+        """What may leave now."""
+        raise NotImplementedError
+
+    def gone(self, size: int) -> None:
+        """So many bytes of ``unsent`` have left."""
+        raise NotImplementedError
+
+    def take(self, data: bytes) -> tuple[int, int, int]:
+        """Compare what arrived with what was expected: (replies completed, of them wrong, the
+        fewest messages that must have left for it)."""
+        raise NotImplementedError
+
+
+class _BytesLane(Lane):
+    """Sends and expects the same bytes over and over."""
+
+    def __init__(
+        self, item: tuple[bytes, bytes, int], in_flight: int, request: bytes | None, accept: bytes
+    ) -> None:
+        super().__init__()
         out, self.expect, count = item
         if count < 1 or min(len(out), len(self.expect)) < count:
             raise ValueError("a lane holds `count` messages of equal length")
         if len(out) % count or len(self.expect) % count:
             raise ValueError("a lane holds `count` messages of equal length")
+        self.request, self.accept = request, accept
         self.request_size = len(out) // count
         self.reply_size = len(self.expect) // count
         turns = -(-self.request_size * in_flight // len(out)) + 1
         self.out = memoryview(out * turns)
         self.out_size = len(out)
-        self.out_pos = self.expect_pos = self.unsent = self.outstanding = 0
+        self.out_pos = self.out_due = self.expect_pos = 0
         self.reply_bad = False
-        self.sock: socket.socket | None = None
 
-    def flush(self) -> None:
-        while self.unsent:
-            assert self.sock is not None
-            try:
-                sent = self.sock.send(self.out[self.out_pos : self.out_pos + self.unsent])
-            except BlockingIOError:
-                return
-            self.out_pos = (self.out_pos + sent) % self.out_size
-            self.unsent -= sent
+    def greet(self, deadline: float) -> None:
+        if self.request is not None:
+            self.sock.sendall(self.request)
+            _read_response(self.sock, self.accept, deadline)
 
-    def take(self, data: bytes) -> tuple[int, int]:
-        """Compare what arrived with what was expected: (replies completed, of them wrong)."""
+    def start(self, count: int) -> None:
+        self.outstanding += count
+        self.out_due += count * self.request_size
+
+    def unsent(self) -> memoryview:
+        return self.out[self.out_pos : self.out_pos + self.out_due]
+
+    def gone(self, size: int) -> None:
+        self.out_pos = (self.out_pos + size) % self.out_size
+        self.out_due -= size
+
+    def take(self, data: bytes) -> tuple[int, int, int]:
         complete = wrong = pos = 0
         while pos < len(data):
-            left = self.reply_size - self.expect_pos % self.reply_size
-            piece = data[pos : pos + left]
+            due = self.reply_size - self.expect_pos % self.reply_size
+            piece = data[pos : pos + due]
             if piece != self.expect[self.expect_pos : self.expect_pos + len(piece)]:
                 self.reply_bad = True
             self.expect_pos = (self.expect_pos + len(piece)) % len(self.expect)
-            if len(piece) == left:
+            if len(piece) == due:
                 complete += 1
                 wrong += self.reply_bad
                 self.reply_bad = False
             pos += len(piece)
-        return complete, wrong
+        partial = self.expect_pos % self.reply_size != 0
+        waiting = -(-self.out_due // self.request_size)  # what has not left whole has no reply
+        return complete, wrong, complete + max(partial, waiting)
 
 
-class _Load:
-    def __init__(self, lanes: list[_Lane], in_flight: int, timeout: float) -> None:
+class Load:
+    """Lanes, and how many messages are in flight on each."""
+
+    def __init__(self, lanes: Sequence[Lane], in_flight: int, timeout: float) -> None:
         self.lanes = lanes
         self.in_flight = in_flight
         self.timeout = timeout
         self.done = self.mismatches = self.quota = self.outstanding = 0
 
-    def open(self, host: str, port: int, request: bytes | None, accept: bytes) -> None:
-        deadline = monotonic() + self.timeout
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        for lane in self.lanes:
-            lane.sock = socket.socket(family, socket.SOCK_STREAM)
-            lane.sock.settimeout(_left(deadline))
-            lane.sock.connect((host, port))
-            lane.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if request is not None:
-                lane.sock.sendall(request)
-                _read_response(lane.sock, accept, deadline)
-            lane.sock.setblocking(False)
+    def run(
+        self,
+        host: str,
+        port: int,
+        warmup: int,
+        seconds: float,
+        messages: int,
+        mark: Callable[[], object] | None,
+    ) -> tuple[int, float, int]:
+        """What the module's ``run`` does and returns."""
+        try:
+            deadline = monotonic() + self.timeout
+            for lane in self.lanes:
+                lane.open(host, port, deadline)
+            if warmup:
+                self._phase(warmup, 0)
+            if mark is not None:
+                mark()
+            start = monotonic()
+            self._phase(messages or NO_BOUND, seconds)
+            took = monotonic() - start
+            if mark is not None:
+                mark()
+        finally:
+            for lane in self.lanes:
+                lane.close()
+        return self.done, took, self.mismatches
 
-    def close(self) -> None:
-        for lane in self.lanes:
-            if lane.sock is not None:
-                lane.sock.close()
-
-    def phase(self, quota: int, seconds: float) -> None:
+    def _phase(self, quota: int, seconds: float) -> None:
         """Send until ``seconds`` have passed or the quota is used, then wait for what is out."""
         self.quota, self.done, self.outstanding = quota, 0, 0
         stop_at = monotonic() + seconds if seconds else float("inf")
@@ -103,9 +190,7 @@ class _Load:
 
     def _drive(self, selector: selectors.BaseSelector, stop_at: float) -> None:
         for lane in self.lanes:
-            assert lane.sock is not None
             self._start(lane, self.in_flight)
-            lane.flush()
             selector.register(lane.sock, _events(lane), lane)
         progress, before = monotonic(), 0
         while self.outstanding:
@@ -123,54 +208,42 @@ class _Load:
                 ms = int(self.timeout * 1000)
                 raise TimeoutError(f"no reply for {ms} ms after {self.done} messages")
 
-    def _start(self, lane: _Lane, count: int) -> None:
+    def _start(self, lane: Lane, count: int) -> None:
         count = min(count, self.quota)
         self.quota -= count
         self.outstanding += count
-        lane.outstanding += count
-        lane.unsent += count * lane.request_size
+        lane.start(count)
+        lane.flush()
 
-    def _serve(self, lane: _Lane, events: int) -> None:
+    def _serve(self, lane: Lane, events: int) -> None:
         if events & selectors.EVENT_WRITE:
             lane.flush()
         if not events & selectors.EVENT_READ:
             return
-        assert lane.sock is not None
-        try:
-            data = lane.sock.recv(READ_SIZE)
-        except BlockingIOError:
-            return
-        if not data:
-            raise ConnectionResetError
-        complete, wrong = lane.take(data)
-        partial = lane.expect_pos % lane.reply_size != 0
-        waiting = -(-lane.unsent // lane.request_size)  # what has not left whole has no reply
-        if complete + partial > lane.outstanding or complete > lane.outstanding - waiting:
-            raise ConnectionError("the server sent more than was asked for")
-        lane.outstanding -= complete
+        complete, wrong = lane.receive()
         self.outstanding -= complete
         self.done += complete
         self.mismatches += wrong
         self._start(lane, complete)
-        lane.flush()
 
 
-def _left(deadline: float) -> float:
-    left = deadline - monotonic()
-    if left <= 0:
+def left(deadline: float) -> float:
+    """Seconds; TimeoutError where there are none."""
+    seconds = deadline - monotonic()
+    if seconds <= 0:
         raise TimeoutError("timed out")
-    return left
+    return seconds
 
 
-def _events(lane: _Lane) -> int:
-    return selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.unsent else 0)
+def _events(lane: Lane) -> int:
+    return selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.unsent() else 0)
 
 
 def _read_response(sock: socket.socket, accept: bytes, deadline: float) -> None:
     """RFC 6455 §4.1: the answer must be a 101 and carry our key's Sec-WebSocket-Accept."""
     head = b""
     while b"\r\n\r\n" not in head and len(head) < HEAD_MAX:
-        sock.settimeout(_left(deadline))
+        sock.settimeout(left(deadline))
         data = sock.recv(HEAD_MAX - len(head))
         if not data and not head:
             raise ConnectionResetError("the server closed the connection after 0 messages")
@@ -213,18 +286,5 @@ def run(
         raise ValueError("seconds or messages must be given, none negative")
     if not lanes or in_flight < 1 or timeout <= 0:
         raise ValueError("lanes, in_flight or timeout is out of range")
-    load = _Load([_Lane(item, in_flight) for item in lanes], in_flight, timeout)
-    try:
-        load.open(host, port, request, accept)
-        if warmup:
-            load.phase(warmup, 0)
-        if mark is not None:
-            mark()
-        start = monotonic()
-        load.phase(messages or NO_BOUND, seconds)
-        took = monotonic() - start
-        if mark is not None:
-            mark()
-    finally:
-        load.close()
-    return load.done, took, load.mismatches
+    made = [_BytesLane(item, in_flight, request, accept) for item in lanes]
+    return Load(made, in_flight, timeout).run(host, port, warmup, seconds, messages, mark)

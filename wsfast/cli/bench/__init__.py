@@ -76,7 +76,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--app",
         choices=sorted(APPS),
-        help="of echo; raw: bare ASGI echo; starlette: a JSON application (default: both)",
+        help="of echo; raw: bare ASGI echo; starlette: a JSON application; deflate: the bare echo"
+        " of JSON, compressed as browsers ask for it (default: all)",
     )
     parser.add_argument("--json", metavar="FILE|-", help="write the result as JSON; - for stdout")
     parser.add_argument("--plot", metavar="FILE.png", help="draw a chart (needs matplotlib)")

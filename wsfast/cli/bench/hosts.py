@@ -1,8 +1,9 @@
 """The echo as each host's own users would write it; runs in the child that ``launch`` starts.
 
 Each function imports its host, makes the application, calls ``job.ready`` and serves until the
-process ends. Deflate is off, messages may be as long as ``MAX_SIZE``, a client may leave without a
-word; all else, keepalive among it, is as the host has it by itself.
+process ends. Deflate is off but for the application ``deflate``, messages may be as long as
+``MAX_SIZE``, a client may leave without a word; all else, keepalive among it, is as the host has it
+by itself.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def uvicorn(job: Job) -> None:
         http="h11",
         ws=job.contender.ws,
         ws_max_size=MAX_SIZE,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=job.app == "deflate",
         lifespan="off",
         log_config=None,
         access_log=False,

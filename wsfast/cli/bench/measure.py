@@ -16,7 +16,6 @@ from collections import Counter
 from typing import NamedTuple
 
 from .contenders import CONTENDERS
-from .load import run
 from .plan import CONNECTIONS
 from .stats import FEWEST
 
@@ -156,16 +155,12 @@ class Session:
     ) -> tuple[int, float]:
         """Load one server: (messages, seconds). BenchError unless every reply is as it must be."""
         server = self.servers[group.key(name)]
-        request, accept = group.handshake(name)
         warmup = max(WARMUP, CONNECTIONS * group.in_flight)
         try:
-            done, took, mismatches = run(
-                "127.0.0.1",
+            done, took, mismatches = group.load(
+                name,
                 server.port,
                 self.lanes[group, name],
-                request=request,
-                accept=accept,
-                in_flight=group.in_flight,
                 warmup=warmup,
                 seconds=seconds,
                 messages=messages,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from . import deflated
 from .contenders import CONTENDERS, LOOPS, OWN_LOOPS, RIVALS
-from .load import JSON_SIZE, json_lanes, raw_lanes, text_lanes, upgrade
+from .load import JSON_SIZE, json_lanes, raw_lanes, run, text_lanes, upgrade
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .launch import Key
-    from .load import Lane
 
 FLOOR = "raw-tcp"
-APPS = ("starlette", "raw")  # the realistic one first, here and in the table
+APPS = ("starlette", "raw", "deflate")  # the realistic one first, here and in the table
 SIZES = (32, 1024, 65536)
+DEFLATE = ((200, 1), (1024, 1), (16384, 1), (200, 16))  # sizes and in flight: zlib takes its time
 IN_FLIGHT = (1, 16)
 CONNECTIONS = 8
 
@@ -64,16 +67,24 @@ class Group(NamedTuple):
     def key(self, server: str) -> Key:
         return server, self.loop, self.app
 
-    def lanes(self, server: str) -> list[Lane]:
-        """What its connections send and expect, with fresh masking keys."""
+    def lanes(self, server: str) -> list[Any]:
+        """What its connections send and expect, with fresh masking keys; for ``load``."""
+        if self.app == "deflate":
+            return deflated.event_lanes(CONNECTIONS, self.size)
         if server == FLOOR:
             return raw_lanes(CONNECTIONS, self.size)
         if self.app == "starlette":
             return json_lanes(CONNECTIONS)
         return text_lanes(CONNECTIONS, self.size)
 
-    def handshake(self, server: str) -> tuple[bytes | None, bytes]:
-        return (None, b"") if server == FLOOR else upgrade()
+    def load(
+        self, server: str, port: int, lanes: list[Any], **options: Any
+    ) -> tuple[int, float, int]:
+        """``wsfast.cli._load.run`` with the handshake and, of all, the client that this needs."""
+        if self.app == "deflate":
+            return deflated.run("127.0.0.1", port, lanes, in_flight=self.in_flight, **options)
+        options["request"], options["accept"] = (None, b"") if server == FLOOR else upgrade()
+        return run("127.0.0.1", port, lanes, in_flight=self.in_flight, **options)
 
 
 def groups(
@@ -91,6 +102,12 @@ def groups(
             for size in SIZES
             for loop in loops
             for family in _families(kind, loop, servers)
+        ]
+    if "deflate" in apps and asgi:
+        result += [
+            Group(loop, "deflate", size, in_flight, asgi)
+            for size, in_flight in DEFLATE
+            for loop in loops
         ]
     return result
 
@@ -122,7 +139,7 @@ def choose_apps(kind: str, wish: str | None) -> tuple[str, ...]:
     if kind == "hosts":
         return ("raw",)
     if wish is None:
-        return APPS if find_spec("starlette") else ("raw",)
+        return tuple([app for app in APPS if app != "starlette" or find_spec("starlette")])
     if wish == "starlette":
         _require("starlette")
     return (wish,)

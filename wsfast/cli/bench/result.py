@@ -69,7 +69,6 @@ def _settings(session: Session, pinned: bool) -> dict[str, object]:
         "slow_turns_used": sum([max(0, used - good) for _, good, used in turns]),
         "slow_factor": SLOW,
         "pinned": pinned,
-        "deflate": False,
         "tls": False,
     }
 
@@ -83,6 +82,7 @@ def _cell(session: Session, group: Group, name: str, calls: Calls) -> dict[str, 
         "app": group.app,
         "size": group.size,
         "in_flight": group.in_flight,
+        "deflate": group.app == "deflate",
         "verified": True,  # a wrong reply ends the run
         "cpu_us": [round(sample.cpu_us, 3) for sample in samples],
         "msgs_per_s": [round(sample.msgs_per_s) for sample in samples],
