@@ -152,10 +152,11 @@ class Load:
         self,
         host: str,
         port: int,
-        warmup: int,
-        seconds: float,
-        messages: int,
-        mark: Callable[[], object] | None,
+        *,
+        warmup: int = 0,
+        seconds: float = 0.0,
+        messages: int = 0,
+        mark: Callable[[], object] | None = None,
     ) -> tuple[int, float, int]:
         """What the module's ``run`` does and returns."""
         try:
@@ -287,4 +288,5 @@ def run(
     if not lanes or in_flight < 1 or timeout <= 0:
         raise ValueError("lanes, in_flight or timeout is out of range")
     made = [_BytesLane(item, in_flight, request, accept) for item in lanes]
-    return Load(made, in_flight, timeout).run(host, port, warmup, seconds, messages, mark)
+    load = Load(made, in_flight, timeout)
+    return load.run(host, port, warmup=warmup, seconds=seconds, messages=messages, mark=mark)

@@ -18,7 +18,8 @@ from .events import cut, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
 WINDOW = 64 << 10  # bytes; twice the largest window: no message is found whole in what came before
 
@@ -86,12 +87,9 @@ def run(
     lanes: Sequence[Sequence[str]],
     *,
     in_flight: int = 1,
-    warmup: int = 0,
-    seconds: float = 0.0,
-    messages: int = 0,
     timeout: float = 5.0,
-    mark: Callable[[], object] | None = None,
+    **phases: Any,
 ) -> tuple[int, float, int]:
     """As ``wsfast.cli._load.run``, a lane being the texts of a connection."""
     load = Load([TextLane(texts) for texts in lanes], in_flight, timeout)
-    return load.run(host, port, warmup, seconds, messages, mark)
+    return load.run(host, port, **phases)
