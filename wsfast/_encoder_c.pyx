@@ -9,7 +9,7 @@
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.number cimport PyNumber_Index
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 cimport cython
 
 from wsfast._deflate_c cimport Deflater, sent
@@ -98,11 +98,17 @@ cdef class FrameEncoder:
 
     def text(self, data, *, fin=True, compress=None):
         """A text frame from a ``str`` or a buffer of UTF-8; ``fin=False`` starts a message."""
-        return self.data_frame(WSF_TEXT, data, fin, compress)
+        cdef bint last = fin
+        if last and self.at_rest() and isinstance(data, str) and PyUnicode_IS_COMPACT_ASCII(data):
+            return self.whole(WSF_TEXT, <const uint8_t *>PyUnicode_DATA(data), PyUnicode_GET_LENGTH(data))
+        return self.data_frame(WSF_TEXT, data, last, compress)
 
     def binary(self, data, *, fin=True, compress=None):
         """A binary frame from any flat buffer of bytes; ``fin=False`` starts a message."""
-        return self.data_frame(WSF_BINARY, data, fin, compress)
+        cdef bint last = fin
+        if last and self.at_rest() and PyBytes_CheckExact(data):
+            return self.whole(WSF_BINARY, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        return self.data_frame(WSF_BINARY, data, last, compress)
 
     def continuation(self, data, *, fin=True):
         """The next frame of the open message; a ``str`` only where that is text."""
@@ -119,8 +125,6 @@ cdef class FrameEncoder:
                 payload.p = <const uint8_t *>PyUnicode_DATA(data)
                 payload.n = PyUnicode_GET_LENGTH(data)
                 payload.viewed = False
-                if fin and not check:
-                    return self.whole(opcode, data, &payload, compress)
                 return self.send(opcode, check, data, &payload, fin, compress)
             data = PyUnicode_AsUTF8String(data)  # not cached in the caller's string
         acquire(data, &payload)
@@ -129,18 +133,20 @@ cdef class FrameEncoder:
         finally:
             release(&payload)
 
-    cdef inline object whole(self, uint8_t opcode, object data, Bytes *payload, object compress):
-        """A message in one frame that needs no check: the common case, and nothing to remember."""
-        cdef uint8_t key[4]
-        self.take_key(key)
-        if self.deflate is not None and self.wants_deflate(payload.n, compress):
-            return self.squeezed(opcode, data, payload, True, key)
-        return self.frame(opcode, payload.p, payload.n, True, 0, key)
+    cdef inline bint at_rest(self) noexcept:
+        """Nothing goes before the next message, or is to be done with it: the common case."""
+        return not self.opened and self.deflate is None
+
+    cdef inline object whole(self, uint8_t opcode, const uint8_t *p, Py_ssize_t n):
+        """A frame that is right as it is, and of which nothing is remembered."""
+        cdef wsf_frame frame
+        self.begin(&frame, opcode, True)
+        return framed(&frame, p, n)
 
     cdef object send(self, uint8_t opcode, bint check, object data, Bytes *payload, bint fin, object compress):
-        cdef uint8_t key[4]
+        cdef wsf_frame head
         cdef wsf_utf8 utf8
-        self.take_key(key)
+        self.begin(&head, opcode, fin)
         utf8.held = 0
         if check:
             if opcode == WSF_CONT:
@@ -148,9 +154,9 @@ cdef class FrameEncoder:
             check_utf8(&utf8, payload, fin)
         cdef bint squeeze = self.compressed if opcode == WSF_CONT else self.wants_deflate(payload.n, compress)
         if squeeze:
-            frame = self.squeezed(opcode, data, payload, fin, key)
+            frame = self.squeezed(&head, data, payload)
         else:
-            frame = self.frame(opcode, payload.p, payload.n, fin, 0, key)
+            frame = framed(&head, payload.p, payload.n)
         if fin:
             self.opened = 0
         elif opcode != WSF_CONT:
@@ -169,18 +175,19 @@ cdef class FrameEncoder:
             return n >= (<Deflater>self.deflate).threshold
         return n >= self.deflate.threshold
 
-    cdef object squeezed(self, uint8_t opcode, object data, Bytes *payload, bint fin, const uint8_t *key):
+    cdef object squeezed(self, wsf_frame *head, object data, Bytes *payload):
         cdef Bytes made
-        cdef uint8_t rsv = 0 if opcode == WSF_CONT else WSF_RSV1
+        cdef bint fin = head.fin
+        head.rsv = 0 if head.opcode == WSF_CONT else WSF_RSV1
         try:
             if type(self.deflate) is Deflater:
                 squeezed = (<Deflater>self.deflate).squeeze(lent(data, payload), fin)
-                return self.frame(opcode, <const uint8_t *>PyBytes_AS_STRING(squeezed),
-                                  sent(PyBytes_GET_SIZE(squeezed), fin), fin, rsv, key)
+                return framed(head, <const uint8_t *>PyBytes_AS_STRING(squeezed),
+                              sent(PyBytes_GET_SIZE(squeezed), fin))
             made_of = self.deflate.deflate(PyBytes_FromStringAndSize(<const char *>payload.p, payload.n), fin)
             acquire(made_of, &made)
             try:
-                return self.frame(opcode, made.p, made.n, fin, rsv, key)
+                return framed(head, made.p, made.n)
             finally:
                 release(&made)
         except BaseException:
@@ -209,13 +216,11 @@ cdef class FrameEncoder:
 
     cdef object control(self, uint8_t opcode, object data):
         cdef Bytes payload
-        cdef uint8_t key[4]
         acquire(data, &payload)
         try:
             if payload.n > WSF_MAX_CONTROL:
                 raise local(wsf_e_control_too_long)
-            self.take_key(key)
-            return self.frame(opcode, payload.p, payload.n, True, 0, key)
+            return self.whole(opcode, payload.p, payload.n)
         finally:
             release(&payload)
 
@@ -225,46 +230,43 @@ cdef class FrameEncoder:
         ``data`` must be ``bytes`` and is not copied; a client cannot (``mask_required``).
         """
         cdef uint8_t header[WSF_MAX_HEADER]
+        cdef wsf_frame frame
         if not PyBytes_CheckExact(data):
             raise TypeError(f"parts() needs bytes, not {type(data).__name__}")
         if self.masks:
             raise local(wsf_e_mask_required)
         if self.opened:
             raise local(wsf_e_expected_continuation)
-        cdef size_t size = self.header(header, WSF_BINARY, PyBytes_GET_SIZE(data), True, 0, NULL)
+        self.begin(&frame, WSF_BINARY, True)
+        frame.length = PyBytes_GET_SIZE(data)
+        cdef size_t size = wsf_header_build(header, &frame)
         return PyBytes_FromStringAndSize(<const char *>header, size), data
 
-    cdef inline int take_key(self, uint8_t *key) except -1:
-        memset(key, 0, 4)
+    cdef inline int begin(self, wsf_frame *frame, uint8_t opcode, bint fin) except -1:
+        """All of a frame but its length."""
+        frame.opcode = opcode
+        frame.fin = fin
+        frame.rsv = 0
+        frame.masked = self.masks
         if not self.masks:
             return 0
         if self.keys is None:
-            return pool.take(key)
-        return read_key(self.keys(), key)
+            return pool.take(frame.key)
+        return read_key(self.keys(), frame.key)
 
-    cdef inline size_t header(self, uint8_t *out, uint8_t opcode, Py_ssize_t n, bint fin, uint8_t rsv,
-                              const uint8_t *key) noexcept:
-        cdef wsf_frame frame
-        frame.opcode = opcode
-        frame.fin = fin
-        frame.rsv = rsv
-        frame.length = n
-        frame.masked = self.masks
-        if self.masks:
-            memcpy(frame.key, key, 4)
-        return wsf_header_build(out, &frame)
 
-    cdef object frame(self, uint8_t opcode, const uint8_t *p, Py_ssize_t n, bint fin, uint8_t rsv,
-                      const uint8_t *key):
-        cdef size_t size = wsf_header_size(n, self.masks)
-        out = PyBytes_FromStringAndSize(NULL, size + n)
-        cdef uint8_t *dst = <uint8_t *>PyBytes_AS_STRING(out)
-        self.header(dst, opcode, n, fin, rsv, key)
-        if self.masks:
-            mask_bytes(dst + size, p, n, key, 0)
-        elif n:
-            memcpy(dst + size, p, n)
-        return out
+cdef object framed(wsf_frame *frame, const uint8_t *p, Py_ssize_t n):
+    """Its bytes."""
+    frame.length = n
+    cdef size_t size = wsf_header_size(n, frame.masked)
+    out = PyBytes_FromStringAndSize(NULL, size + n)
+    cdef uint8_t *dst = <uint8_t *>PyBytes_AS_STRING(out)
+    wsf_header_build(dst, frame)
+    if frame.masked:
+        mask_bytes(dst + size, p, n, frame.key, 0)
+    elif n:
+        memcpy(dst + size, p, n)
+    return out
 
 
 @cython.final
