@@ -20,9 +20,9 @@ def serve():
     """``serve(answer)``: a server that writes ``answer(connection, message)``'s bytes."""
     with contextlib.ExitStack() as stack:
 
-        def start(answer, extensions=AGREED, sizes=None):
+        def start(answer, extensions=AGREED, sizes=None, greeting=b""):
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            how = answer, extensions, [] if sizes is None else sizes
+            how = answer, extensions, [] if sizes is None else sizes, greeting
             threading.Thread(target=accept, args=(listener, how)).start()
             stack.callback(listener.shutdown, socket.SHUT_RDWR)  # ends the accept() in the thread
             return listener.getsockname()[1]
@@ -36,12 +36,12 @@ def serve():
         yield start
 
 
-def talk(sock, answer, extensions, sizes):
+def talk(sock, answer, extensions, sizes, greeting):
     with sock, contextlib.suppress(OSError):
         request = handshake.ServerHandshake().feed(sock.recv(65536))
         offer = handshake.check_upgrade(request.method, request.http_version, request.headers)
         response = handshake.accept(offer, extensions=extensions)
-        sock.sendall(bytes(response))
+        sock.sendall(bytes(response) + greeting)
         connection = Connection(Role.SERVER, extensions=response.extensions)
         while data := sock.recv(65536):
             sizes.append(len(data))
@@ -102,16 +102,32 @@ def test_a_server_that_does_not_compress(serve):
         deflated.run("127.0.0.1", serve(echo, extensions=()), LANES, messages=5)
 
 
-def test_a_server_that_is_gone_before_it_answers():
-    def vanish():
+@pytest.mark.parametrize(
+    ("response", "error", "says"),
+    [
+        (b"", ConnectionResetError, "closed the connection after 0 messages"),
+        (b"HTTP/1.1 403 No\r\n\r\n", ConnectionError, r"handshake: bad_status \(HTTP 403\)"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", ConnectionError, "handshake: bad_response"),
+    ],
+    ids=["gone", "refuses", "no HTTP"],
+)
+def test_a_server_that_does_not_open_the_connection(response, error, says):
+    def answer():
         sock, _ = listener.accept()
-        sock.recv(65536)
-        sock.close()
+        with sock:
+            sock.recv(65536)
+            sock.sendall(response)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=vanish).start()
-        with pytest.raises(ConnectionResetError, match="closed the connection after 0 messages"):
+        threading.Thread(target=answer).start()
+        with pytest.raises(error, match=says):
             deflated.run("127.0.0.1", listener.getsockname()[1], LANES[:1], messages=5)
+
+
+def test_a_server_that_speaks_first(serve):
+    port = serve(echo, greeting=b"\x81\x02hi")
+    with pytest.raises(ConnectionError, match=r"before it was spoken to: b'\\x81\\x02hi'"):
+        deflated.run("127.0.0.1", port, LANES[:1], messages=5)
 
 
 @pytest.mark.parametrize("size", [200, 16384])

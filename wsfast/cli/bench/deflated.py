@@ -11,6 +11,7 @@ from random import Random
 
 from wsfast import FrameEncoder, MessageDecoder, Role
 from wsfast.deflate import PerMessageDeflate
+from wsfast.errors import HandshakeError
 from wsfast.handshake import ClientHandshake
 
 from .._load_py import HEAD_MAX, Lane, Load, left
@@ -40,7 +41,7 @@ class TextLane(Lane):
         self.out = bytearray()
 
     def greet(self, deadline: float) -> None:
-        """ConnectionError where the server does not agree on compression."""
+        """ConnectionError where the server does not open the connection, compressed."""
         host, port = self.sock.getpeername()[:2]
         offer = PerMessageDeflate()
         handshake = ClientHandshake(f"ws://{host}:{port}/", extensions=[offer])
@@ -51,7 +52,12 @@ class TextLane(Lane):
             data = self.sock.recv(HEAD_MAX)
             if not data:
                 raise ConnectionResetError("the server closed the connection after 0 messages")
-            response = handshake.feed(data)
+            try:
+                response = handshake.feed(data)
+            except HandshakeError as exc:
+                raise ConnectionError(f"the server refused the handshake: {exc}") from None
+        if early := handshake.trailing[:16]:
+            raise ConnectionError(f"the server spoke before it was spoken to: {early!r}")
         if not response.extensions:
             raise ConnectionError("the server did not agree on permessage-deflate")
         (agreed,) = response.extensions
