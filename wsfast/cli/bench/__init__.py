@@ -35,8 +35,8 @@ that is needed is not installed.
 DESCRIPTION = """\
 Echo text messages through real servers over real sockets and compare the CPU time the server
 spends per message with wsfast and without, beside a raw TCP echo, the floor. Every reply is
-compared byte for byte. echo: uvicorn with wsfast's own class, raw and under Starlette. hosts:
-each library that wsfast accelerates, and rivals; also the memory of idle connections.
+compared. echo: uvicorn with wsfast's own class, raw, under Starlette, and with compression.
+hosts: each library that wsfast accelerates, and rivals; also the memory of idle connections.
 """
 
 
