@@ -1,5 +1,6 @@
 """``wsfast bench``: its options, its statistics, what it sends, and small runs of the whole."""
 
+import asyncio
 import importlib.util
 import json
 import signal
@@ -16,6 +17,7 @@ from wsfast import cli
 from wsfast.cli import bench
 from wsfast.cli.bench import apps, launch, load, measure, plan, report, report_echo, stats, syscalls
 from wsfast.cli.bench.measure import Sample, Session, Turn
+from wsfast.cli.bench.servers import listen
 
 # ---- options and exit statuses ---------------------------------------------------------------
 
@@ -267,6 +269,22 @@ def test_cpu_time_can_be_asked_of_the_server_itself():
     with launch.servers([key]) as servers:
         before = servers[key]._ask("cpu")
         assert 0 < before < servers[key]._ask("cpu")
+
+
+def test_asyncio_does_not_delay_what_the_servers_send():
+    async def main():
+        told = asyncio.get_running_loop().create_future()
+
+        def accepted(_, writer):
+            sock = writer.get_extra_info("socket")
+            told.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(accepted, sock=listen()) as server:
+            with socket.create_connection(server.sockets[0].getsockname()):
+                return await told
+
+    assert asyncio.run(main())
 
 
 def listens(port):

@@ -90,12 +90,21 @@ def allow_tracing() -> None:
     ctypes.CDLL(None).prctl(pr_set_ptracer, any_process, 0, 0, 0)
 
 
+def listen() -> socket.socket:
+    """As a host makes its own from a name and a port: asyncio sets TCP_NODELAY on no socket that
+    does not name its protocol, and without it 16 writes are fewer packets, the last 40 ms late."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
+    return listener
+
+
 def main(name: str, loop: str, app: str) -> None:
     """Serve ``app`` by the contender ``name`` on ``loop`` until standard input ends."""
     contender = CONTENDERS[name]
     allow_tracing()
     threading.Thread(target=obey_stdin, args=(contender,), daemon=True).start()
     switch_on(contender)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener = listen()
     ready = functools.partial(announce, contender, listener.getsockname()[1])
     SERVE[contender.serve](Job(contender, loop, app, listener, ready))
