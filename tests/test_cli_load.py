@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -312,3 +313,19 @@ def test_wrong_numbers(run, kwargs):
 def test_wrong_lanes(run, wrong):
     with pytest.raises(ValueError):
         run("127.0.0.1", 9, wrong, messages=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts Linux's page faults")
+def test_python_takes_no_page_from_the_system_for_a_reply(serve, run_python):
+    """In a process of its own: what was freed before raises the size from which malloc asks."""
+    script = (
+        "import resource, sys\n"
+        "from wsfast.cli._load_py import run\n"
+        "faults = lambda: marks.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+        "marks, lane = [], (b'message.' * 8, b'message.' * 8, 8)\n"
+        "run('127.0.0.1', int(sys.argv[1]), [lane], warmup=100, messages=500, mark=faults)\n"
+        "print(marks[1] - marks[0])\n"
+    )
+    own = {"LD_PRELOAD": None, "PYTHONMALLOC": None, "WSFAST_BACKEND": "python"}  # no sanitizer's
+    told = run_python("-c", script, str(serve(echo)), **own)
+    assert int(told.stdout) < 100, told.stderr
