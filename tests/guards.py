@@ -152,7 +152,7 @@ GUARDS = [
     Guard("s20", "items of one byte", "wsfast/_kernels_c.pyx",
           "flat = out.view.itemsize == 1 and", "flat ="),
     Guard("s20", "items of one byte, twin", "wsfast/_kernels_py.py",
-          "if not view.c_contiguous or view.itemsize != 1:", "if not view.c_contiguous:"),
+          "if view.itemsize != 1 or (", "if ("),
     Guard("s21", "views stay alive", "wsfast/_codec_py.py",
           "self._receive = bytearray(size)",
           "self._receive = (self._receive or bytearray()); self._receive.extend(bytes(size))"),

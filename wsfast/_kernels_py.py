@@ -29,7 +29,7 @@ def view_of(data: Buffer, writable: bool = False) -> memoryview:
     except TypeError:
         kind = type(data).__name__
         raise TypeError(f"a bytes-like object is required, not '{kind}'") from None
-    if not view.c_contiguous or view.itemsize != 1:
+    if view.itemsize != 1 or (view.nbytes and not view.c_contiguous):
         raise BufferError("buffer must be C-contiguous with items of one byte")
     if writable and view.readonly:
         raise BufferError("buffer must be writable")
