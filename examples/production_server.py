@@ -34,6 +34,9 @@ LIMITS = Limits(message_timeout=60.0)  # the rest as it is: 1 MiB, 10 seconds to
 WRITE_TIMEOUT = 20.0  # seconds a peer may take to read what is over the transport's mark
 PING_INTERVAL, PING_TIMEOUT = 20.0, 20.0  # less than the 60 seconds of most proxies
 CONNECTIONS = 15_000  # a descriptor each; `ulimit -n` must allow more
+# Connections that may wait to be accepted. Not as asyncio's `backlog`: that is also how many errors
+# it logs each second where descriptors run out, each with a traceback (3.11 to 3.13 at least).
+WAITING = 4096
 READ = 64 << 10
 PART = 2 << 10  # of a compressed stream: a thousand times as much may come of it
 log = logging.getLogger("server")
@@ -278,8 +281,10 @@ async def main():
         arguments.port,
         ssl=context,
         ssl_handshake_timeout=context and LIMITS.open_timeout,  # else a minute
-        backlog=4096,
     )
+    for place in listener.sockets:
+        with place.dup() as same:
+            same.listen(WAITING)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

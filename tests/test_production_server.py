@@ -12,7 +12,8 @@ import socket
 import struct
 import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -407,6 +408,40 @@ def test_too_many(run, example):
                 assert second.head.startswith(b"HTTP/1.1 503 ")
 
     run(main)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_descriptors_that_run_out_do_not_fill_the_log(tmp_path):
+    import resource
+
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, str(EXAMPLE), "--port", "0"], stdout=subprocess.PIPE, stderr=file
+        ) as process,
+        ExitStack() as clients,
+    ):
+        port = int(re.search(rb"port (\d+)", process.stdout.readline())[1])
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (32, 32))
+        try:
+            for _ in range(40):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(500):
+                if b"out of system resource" in log.read_bytes():
+                    break
+                time.sleep(0.01)
+            clients.close()
+
+            async def main():  # it serves again
+                async with connected(port) as client:
+                    assert client.head.startswith(b"HTTP/1.1 101 ")
+
+            asyncio.run(asyncio.wait_for(main(), 20))
+        finally:
+            process.kill()
+    # One second between two tries: one or two of them.
+    assert 1 <= log.read_bytes().count(b"out of system resource") <= 300
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
