@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import runpy
 import socket
@@ -156,6 +157,27 @@ def test_a_command_that_connects_once_only(tmp_path, capsys):
     argv = ["conformance", "--client", "--only", "ping/4,ping/1 ", "--timeout", "5"]
     assert cli.main([*argv, "--", sys.executable, "-c", code, "{url}"]) == 1
     assert "the client did not connect (FileExistsError" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+def test_a_command_that_ends_before_its_connection(capsys):
+    """It did connect, whoever ends first."""
+    code = r"""if True:
+        import os, socket, sys, time, urllib.parse
+        url = urllib.parse.urlsplit(sys.argv[1])
+        with socket.create_connection((url.hostname, url.port)) as sock:
+            if os.fork():
+                os._exit(0)
+            for stream in 0, 1, 2:
+                os.close(stream)
+            time.sleep(0.4)
+            sock.sendall(b"GET /runCase?" + url.query.encode() + b" HTTP/1.1\r\n\r\n")
+    """
+    argv = ["conformance", "--client", "--only", "ping/4,ping/1 ", "--timeout", "5"]
+    assert cli.main([*argv, "--", sys.executable, "-c", code, "{url}"]) == 1
+    shown = capsys.readouterr().out
+    assert "0 passed" in shown
+    assert "did not connect" not in shown
 
 
 def test_autobahn_s_paths():

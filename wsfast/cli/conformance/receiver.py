@@ -48,6 +48,7 @@ class Receiver:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._update: Callable[[float], None] = lambda fraction: None
+        self._serving: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -80,6 +81,7 @@ class Receiver:
             raise NoClient(said[self._cases[0].name])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(one, range(2, len(self._cases) + 1)))
+        self._settle()
         return self._collected("the client did not connect", said)
 
     def _client(self, command: Sequence[str], url: str) -> str:
@@ -100,6 +102,14 @@ class Receiver:
         lines = done.stderr.decode("utf-8", "replace").splitlines()
         return lines[-1][:200] if lines else f"exit status {done.returncode}"
 
+    def _settle(self) -> None:
+        """Wait for the verdicts: a client may end before its case does, or is accepted."""
+        with socket.create_connection(("127.0.0.1", self.port)) as last:  # behind all of them
+            last.shutdown(socket.SHUT_WR)
+            last.recv(1)
+        for thread in self._serving:
+            thread.join()
+
     def _collected(self, why: str, said: dict[str, str] | None = None) -> list[Result]:
         said = said or {}
         return [
@@ -117,7 +127,9 @@ class Receiver:
             except OSError:
                 return
             self._came.set()
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
         with sock:
