@@ -1,5 +1,6 @@
 """The command line itself, and ``wsfast status``."""
 
+import os
 import re
 import subprocess
 import sys
@@ -115,6 +116,31 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(status, "run", interrupted)
     assert cli.main(["status"]) == 1
     assert capsys.readouterr().err == "wsfast: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("conformance --list >&-", 0),
+        ("conformance --list 2>&-", 0),
+        ("conformance ws://127.0.0.1:1/ --only ping/4 2>&-", 1),
+        ("conformance --list", 1),
+        ("conformance ws://127.0.0.1:1/ --only ping/4", 1),
+    ],
+)
+def test_nobody_reads_what_it_says(line, code):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m wsfast {line}', sys.executable],
+        stdout=writer if ">" not in line else subprocess.PIPE,
+        stderr=writer if ">" not in line else subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == code
+    assert not done.stderr
 
 
 def test_status_names_version_back_end_and_python(capsys):

@@ -45,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (argparse itself exits with 2 or 0)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: "wsfast status >&-"
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     parser = build_parser()
     words = sys.argv[1:] if argv is None else argv
     if not words:
@@ -57,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("wsfast: interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:  # "wsfast status | head -1"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        for stream in (sys.stdout, sys.stderr):  # for the flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 1
     return result
