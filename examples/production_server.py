@@ -54,6 +54,7 @@ class Session:
         self.reader = reader
         self.writer = writer
         self.connection = connection
+        self.peer = writer.get_extra_info("peername")  # which an aborted TLS forgets
         self.inbox = deque()  # messages that wait for the application
         self.ahead = b""  # what was read, and the connection has not received
         self.held = 0  # their bytes; of a str its characters
@@ -103,7 +104,7 @@ class Session:
                     self.inbox.append(event)
                     self.held += len(event)
             elif not isinstance(event, (Ping, Pong)):
-                log.info("%s: %r", self.writer.get_extra_info("peername"), event)
+                log.info("%s: %r", self.peer, event)
         if self.inbox:
             self.filled.set()
 
@@ -242,8 +243,8 @@ class Server:
                     self.sessions.discard(session)
             else:
                 await linger(reader, writer)
-        except OSError:  # of the network or of TLS; a deadline
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # of the network or of TLS; a deadline; the end of all, a traceback in 3.11 else
         finally:
             self.connections -= 1
             writer.close()

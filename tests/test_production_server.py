@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -87,8 +88,8 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(port, origin=None, request=None):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connected(port, origin=None, request=None, **tls):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **tls)
     client = Client(reader, writer)
     try:
         if request is None:
@@ -143,6 +144,28 @@ def test_s25_half_open_tls_ends(example, tmp_path, monkeypatch, capsys):
         await serving
 
     asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_who_is_aborted_over_tls_is_named(example, tmp_path, monkeypatch, capsys, caplog):
+    trustme = pytest.importorskip("trustme")
+    pem, authority = str(tmp_path / "pem"), trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    monkeypatch.setattr(sys, "argv", ["", "--port", "0", "--certificate", pem, "--key", pem])
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def main():
+        serving = asyncio.create_task(example.main())
+        while not (said := re.search(r"port (\d+)", capsys.readouterr().out)):
+            await asyncio.sleep(0.01)
+        tls = {"ssl": context, "server_hostname": "localhost"}
+        async with connected(int(said[1]), **tls):
+            os.kill(os.getpid(), signal.SIGTERM)  # its Close stays without an answer
+            await serving
+
+    with caplog.at_level("INFO"):
+        asyncio.run(asyncio.wait_for(main(), 10))
+    assert "('127.0.0.1', " in caplog.text
 
 
 def test_s23_bad_handshakes_are_answered(run):
@@ -462,7 +485,10 @@ def test_sigterm(run_python):
                 assert await client.items() == []
 
         try:
-            asyncio.run(asyncio.wait_for(main(), 20))
-            assert process.wait(10) == 0
+            with socket.create_connection(("127.0.0.1", port)) as half_open:
+                half_open.sendall(b"GET ")  # and no more
+                asyncio.run(asyncio.wait_for(main(), 20))
+                assert process.wait(5) == 0
+            assert b"Traceback" not in process.stderr.read()
         finally:
             process.kill()
