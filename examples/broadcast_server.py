@@ -92,8 +92,8 @@ class Room:
                 await self.listen(peer, reader)
             finally:
                 self.peers.discard(peer)
-        except (ConnectionError, TimeoutError):
-            pass
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            pass  # cancelled at the program's end, which with Python 3.11 would be a traceback
         finally:
             writer.close()
 

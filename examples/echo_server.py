@@ -90,8 +90,8 @@ async def serve(reader, writer, limits=LIMITS):
             if connection.should_close_transport:
                 return
             data = await read_until(reader, connection.next_deadline())
-    except (ConnectionError, TimeoutError):
-        pass
+    except (ConnectionError, TimeoutError, asyncio.CancelledError):
+        pass  # cancelled at the program's end, which with Python 3.11 would be a traceback
     finally:
         writer.close()  # flushes, for as long as the peer likes
         asyncio.get_running_loop().call_later(limits.close_timeout, abort, writer.transport)
