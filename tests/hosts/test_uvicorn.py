@@ -358,6 +358,24 @@ def test_accept(run, serve):
     run(main())
 
 
+@pytest.mark.parametrize("more", [{}, {"subprotocol": None}, {"subprotocol": ""}])
+def test_a_subprotocol_as_a_header(run, fake, more):
+    """uvicorn's own class sends it like any other, so applications do so."""
+    headers = [(b"Sec-WebSocket-Protocol", b"two"), (b"x-one", b"1")]
+
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept", "headers": headers} | more)
+
+    async def main():
+        connection = fake(app, headers=b"Sec-WebSocket-Protocol: one, two\r\n")
+        await asyncio.sleep(0)
+        lines = connection.wire.writes[0].split(b"\r\n")
+        assert lines[0].endswith(b" 101 Switching Protocols")
+        assert b"Sec-WebSocket-Protocol: two" in lines and b"x-one: 1" in lines
+
+    run(main())
+
+
 def test_logs(run, serve, caplog):
     async def app(scope, receive, send):
         if scope["path"] == "/chat room":
@@ -377,7 +395,9 @@ def test_logs(run, serve, caplog):
     run(main())
 
 
-def test_refused_handshake(run, fake):
+def test_refused_handshake(run, fake, caplog):
+    caplog.set_level("INFO", "uvicorn.error")
+
     async def app(scope, receive, send):
         raise AssertionError
 
@@ -389,6 +409,7 @@ def test_refused_handshake(run, fake):
         assert connection.wire.closed and connection.task is None
         connection.protocol.connection_lost(None)
         assert not connection.state.connections
+        assert caplog.messages == ["connection rejected (426 bad_version)"]
 
     run(main())
 
@@ -488,6 +509,11 @@ WRONG = {
     "status 600": START | {"status": 600},
     "header": START | {"status": 403, "headers": [(b"a", b"b\r\nc: d")]},
     "subprotocol": {"type": "websocket.accept", "subprotocol": "not offered"},
+    "subprotocol in a header": {
+        "type": "websocket.accept",
+        "headers": [(b"sec-websocket-protocol", b"not offered")],
+    },
+    "header of the handshake": {"type": "websocket.accept", "headers": [(b"upgrade", b"h2c")]},
 }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
 
     from wsfast._handshake_values import ServerExtension
+    from wsfast.errors import HandshakeError
     from wsfast.frames import Limits
     from wsfast.handshake import Response
 
@@ -85,16 +86,24 @@ class Opening:
     ) -> Response:
         """The answer to ``websocket.accept``.
 
-        ``ValueError`` for what RFC 6455 §4.2.2 forbids: a subprotocol that was not offered, a
-        header of the handshake itself.
+        A Sec-WebSocket-Protocol header is the subprotocol, where none is given. ``ValueError`` for
+        what RFC 6455 §4.2.2 forbids: a subprotocol that was not offered, a header of the handshake
+        itself.
         """
-        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        return accept(
-            self._offer,
-            subprotocol=message.get("subprotocol") or None,
-            extensions=extensions,
-            headers=[*default_headers, *headers],
-        )
+        subprotocol = message.get("subprotocol") or None
+        headers = list(default_headers)
+        for name, value in message.get("headers", ()):
+            if name.lower() == b"sec-websocket-protocol" and subprotocol is None:
+                subprotocol = bytes(value).decode("latin-1")
+            else:
+                headers.append((name.lower(), value))
+        return accept(self._offer, subprotocol=subprotocol, extensions=extensions, headers=headers)
+
+
+def refusal(exc: HandshakeError) -> bytes:
+    """The answer to a bad handshake."""
+    text = f"Failed to open a WebSocket connection: {exc.name}.\n"
+    return rejection(exc.status, exc.headers, text.encode())
 
 
 def rejection(status: int, headers: Iterable[tuple[Any, Any]] = (), body: bytes = b"") -> bytes:

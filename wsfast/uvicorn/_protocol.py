@@ -20,7 +20,7 @@ from wsfast.frames import Close, Limits
 
 from ._input import Input, end_event
 from ._keepalive import Keepalive
-from ._opening import Denial, Opening, rejection
+from ._opening import Denial, Opening, refusal, rejection
 from ._options import check, limits_under, patience_of
 
 TYPE_CHECKING = False
@@ -182,9 +182,9 @@ class WebSocketProtocol(Input):
         try:
             self._opening = opening = Opening(data, self._limits, self.transport)
         except HandshakeError as exc:
-            text = f"Failed to open a WebSocket connection: {exc.name}.\n"
+            logger.info("connection rejected (%d %s)", exc.status, exc.name)
             self._end_as(State.DENIED)
-            self._write(rejection(exc.status, exc.headers, text.encode()))
+            self._write(refusal(exc))
             self._hang_up()
             return []
         self._feed = self._hold_early
