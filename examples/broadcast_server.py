@@ -19,7 +19,9 @@ all of them, and a peer that does not read keeps nobody else waiting. With uvico
 There ask for compression without context, or what is sent to all goes out uncompressed:
 
     class Protocol(WebSocketProtocol):                      # uvicorn app:app --ws app:Protocol
-        deflate = PerMessageDeflate(server_no_context_takeover=True)
+        deflate = PerMessageDeflate(
+            server_no_context_takeover=True, server_max_window_bits=12, client_max_window_bits=12
+        )
 """
 
 import argparse

@@ -82,7 +82,8 @@ if _bare and build_info()["ok"] is None:
     import warnings
 
     warnings.warn(
-        "wsfast runs in pure Python from a checkout that was never built: run `make build`",
+        "wsfast runs in pure Python from a checkout that was never built: run `make build`, or, "
+        "where wsfast is installed, start Python outside it",
         RuntimeWarning,
         stacklevel=2,
     )

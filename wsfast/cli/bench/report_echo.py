@@ -61,6 +61,10 @@ class _Rows:
         shown = [show(cell) for cell in found]
         return " → ".join(shown) if any(text != "–" for text in shown) else "–"
 
+    def most(self, load: Load) -> float:
+        """µs of the server that takes most: loads differ by a hundred times."""
+        return max([cpu(self.cells[load, n]) for n in self.servers if (load, n) in self.cells])
+
     def row(self, load: Load) -> list[str]:
         return [
             _load_name(load),
@@ -88,7 +92,7 @@ def blocks(document: Json) -> list[Block]:
 
 
 def draw(pyplot: Any, document: Json) -> Any:
-    """Bars of server CPU per message and the ratio, one panel per loop."""
+    """Bars of server CPU per message, relative within a load, and the ratio; a panel per loop."""
     rows = _Rows(document)
     loops = unique([load[0] for load in rows.loads])
     names = unique([_load_name(load) for load in rows.loads])
@@ -110,11 +114,11 @@ def _panel(panel: Any, rows: _Rows, loads: list[Load]) -> None:
     width = 0.8 / len(rows.servers)
     for place, name in enumerate(rows.servers):
         ys = [y for y, load in enumerate(loads) if (load, name) in rows.cells]
-        lengths = [cpu(rows.cells[loads[y], name]) for y in ys]
+        lengths = [cpu(rows.cells[loads[y], name]) / rows.most(loads[y]) for y in ys]
         offset = (place + 0.5) * width - 0.4
         bars = panel.barh([y + offset for y in ys], lengths, width, label=name, color=_colour(name))
         panel.bar_label(bars, [_said(rows, loads[y], name) for y in ys], padding=2, fontsize=8)
-    panel.set_xlabel("µs per message")
+    panel.set_xlabel("beside the costliest of the load; figures: µs")
     panel.margins(x=0.25)  # for the text beside the longest bar
     panel.spines[["top", "right"]].set_visible(False)
 
