@@ -45,6 +45,24 @@ def test_cork_saves_writes(corking: Any) -> None:
         assert writes(trace_of("echoing")[0]) < original / 2
 
 
+def test_a_large_frame_is_not_collected(corking: Any, side: Side) -> None:
+    """It leaves at once, behind what was."""
+    said = "1", "2" * 20_000, "3", "4"
+
+    async def answer(act: Act) -> None:
+        act.feed(texts(act, *said))
+        for _ in said:
+            await act.connection.send(await act.connection.recv())
+        await act.settle()
+
+    corking.turn(False)
+    original = perform(answer, plain(side))
+    with corking.driver():
+        found = perform(answer, plain(side))
+    same_in_lanes(original, found)
+    assert (writes(original[0]), writes(found[0])) == (4, 3)
+
+
 def test_uninstalled_while_corked(corking: Any, side: Side) -> None:
     """What was collected leaves before what is sent without the driver."""
 

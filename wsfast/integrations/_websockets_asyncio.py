@@ -41,6 +41,7 @@ OLD = frames.OLD  # websockets 15, where some attributes have other names
 CLIENT, UNPACK, TOKEN_BYTES = frames.CLIENT, frames.UNPACK, frames.TOKEN_BYTES
 BUILDERS = frames.PLAIN, frames.MASKED  # [role]
 CORK_LIMIT = 64 << 10  # bytes that are collected at most
+CORK_FRAME = 16 << 10  # bytes of a frame: to copy a larger one costs more than the write it saves
 
 cork = False  # whether messages sent while received ones wait leave together
 CORKING: set[type] = set()  # classes that cork whatever ``cork`` says
@@ -310,6 +311,9 @@ def send_data(self: Any) -> None:
 
 def collected(self: Any, frame: bytes) -> bool:
     """Keep a frame to leave with others, while received messages wait and the peer reads."""
+    if len(frame) > CORK_FRAME:
+        flush(self)
+        return False
     found = corked.get(id(self))  # its class may say what is equal
     if found is None:
         if not (cork or type(self) in CORKING) or self.paused:
