@@ -322,14 +322,22 @@ def test_the_server_does_not_abort_who_reads_at_last() -> None:
 
 @pytest.mark.parametrize("name", ["echo_server.py", "broadcast_server.py"])
 def test_ctrl_c_with_somebody_connected_is_no_traceback(name: str) -> None:
-    command = [sys.executable, str(EXAMPLES / name), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline().rstrip(b"/\n").rpartition(b":")[2])
-        opening = handshake.ClientHandshake(f"ws://127.0.0.1:{port}/")
-        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
-            sock.sendall(opening.request())
-            assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
-            server.send_signal(signal.SIGINT)
-            said = server.communicate(timeout=TIMEOUT)[1]
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLES / name), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell lets its background jobs ignore it, and they hand that on.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    ) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().rstrip(b"/\n").rpartition(b":")[2])
+            opening = handshake.ClientHandshake(f"ws://127.0.0.1:{port}/")
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
+                sock.sendall(opening.request())
+                assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
+                server.send_signal(signal.SIGINT)
+                said = server.communicate(timeout=TIMEOUT)[1]
+        finally:
+            server.kill()
     assert (server.returncode, said) == (0, b"")
