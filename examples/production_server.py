@@ -244,7 +244,7 @@ class Server:
             else:
                 await linger(reader, writer)
         except (OSError, asyncio.CancelledError):
-            pass  # of the network or of TLS; a deadline; the end of all, a traceback in 3.11 else
+            pass  # the network, TLS or a deadline; the program's end, with Python 3.11 a traceback
         finally:
             self.connections -= 1
             writer.close()

@@ -113,7 +113,6 @@ class _BytesLane(Lane):
             _read_response(self.sock, self.accept, deadline)
 
     def start(self, count: int) -> None:
-        self.outstanding += count
         self.out_due += count * self.request_size
 
     def unsent(self) -> memoryview:
@@ -215,6 +214,7 @@ class Load:
         count = min(count, self.quota)
         self.quota -= count
         self.outstanding += count
+        lane.outstanding += count
         lane.start(count)
         lane.flush()
 

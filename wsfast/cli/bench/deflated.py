@@ -68,7 +68,6 @@ class TextLane(Lane):
         for _ in range(count):
             self.out += self.encoder.text(self.texts[self.started % len(self.texts)])
             self.started += 1
-        self.outstanding += count
 
     def unsent(self) -> bytearray:
         return self.out
